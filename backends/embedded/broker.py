@@ -1,0 +1,231 @@
+"""The embedded broker: partitions with a single active consumer, confirms, dead letters and a doorbell, in memory.
+
+Order is a quorum queue's: what a channel had not acked when it ended goes back to the head as it was, and the next
+channel in line gets it. Nothing here waits or reads a clock; happenings leave through ``call_soon``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from zlib import crc32
+
+from backends.ports import OnHappenings
+from contracts.deliveries import ChannelLost, Delivered, Depth, Happening, Proven
+from contracts.errors import KubedaemonError, PermanentError
+from contracts.message import DeadLetter, Message
+from contracts.workqueue import WorkQueue
+
+CallSoon = Callable[[Callable[[], None]], object]
+
+
+class _Channel:
+    __slots__ = ("consumer", "next_tag", "number", "partition", "unacked", "window")
+
+    def __init__(self, consumer: EmbeddedConsumer, number: int, partition: _Partition, window: int) -> None:
+        self.consumer = consumer
+        self.number = number
+        self.partition = partition
+        self.window = window
+        self.unacked: dict[int, Message] = {}
+        self.next_tag = 1
+
+
+class _Partition:
+    """A queue of messages and the channels in line for it; the first in line is served."""
+
+    __slots__ = ("line", "ready")
+
+    def __init__(self) -> None:
+        self.ready: deque[Message] = deque()
+        self.line: list[_Channel] = []
+
+    def pump(self) -> None:
+        if not self.line or not self.ready:
+            return
+        channel = self.line[0]
+        ready, unacked, happen = self.ready, channel.unacked, channel.consumer.happen
+        tag, number = channel.next_tag, channel.number
+        for _ in range(min(channel.window - len(unacked), len(ready))):
+            message = unacked[tag] = ready.popleft()
+            happen(Delivered(number, tag, message))
+            tag += 1
+        channel.next_tag = tag
+
+    def end(self, channel: _Channel) -> None:
+        self.line.remove(channel)
+        self.ready.extendleft(reversed(channel.unacked.values()))
+        channel.unacked.clear()
+        self.pump()
+
+
+class _Queue:
+    __slots__ = ("bell", "dead", "partitions")
+
+    def __init__(self, partitions: int) -> None:
+        self.partitions = [_Partition() for _ in range(partitions)]
+        self.dead: dict[tuple[str, int], DeadLetter] = {}
+        self.bell: Callable[[], None] | None = None
+
+    def partition_of(self, message: Message) -> _Partition:
+        key = message.id if message.session is None else message.session
+        return self.partitions[crc32(key.encode()) % len(self.partitions)]
+
+
+class EmbeddedConsumer:
+    """One consumer; see ``backends.ports.Consumer``."""
+
+    def __init__(self, queue: _Queue, on_happenings: OnHappenings, call_soon: CallSoon) -> None:
+        self._queue = queue
+        self._on_happenings = on_happenings
+        self._call_soon = call_soon
+        self._channels: dict[int, _Channel] = {}
+        self._pending: list[Happening] = []
+
+    def happen(self, happening: Happening) -> None:
+        if not self._pending:
+            self._call_soon(self._flush)
+        self._pending.append(happening)
+
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, []
+        if pending:
+            self._on_happenings(pending)
+
+    def open(self, channel: int, partition: int, window: int) -> None:
+        if not 0 <= partition < len(self._queue.partitions):
+            self.happen(ChannelLost(channel, f"there is no partition {partition}"))
+            return
+        place = self._queue.partitions[partition]
+        self._channels[channel] = opened = _Channel(self, channel, place, window)
+        place.line.append(opened)
+        place.pump()
+
+    def widen(self, channel: int, window: int) -> None:
+        found = self._channels.get(channel)
+        if found is not None:
+            found.window = window
+            found.partition.pump()
+
+    def ack(self, channel: int, tags: Sequence[int]) -> None:
+        found = self._channels.get(channel)
+        if found is None:
+            return
+        for tag in tags:
+            found.unacked.pop(tag, None)
+        self.happen(Proven(channel, list(tags)))
+        found.partition.pump()
+
+    def close(self, channel: int) -> None:
+        found = self._channels.pop(channel, None)
+        if found is not None:
+            self._pending = [h for h in self._pending if h.channel != channel]
+            found.partition.end(found)
+
+    def stop(self) -> None:
+        for channel in list(self._channels):
+            self.close(channel)
+
+    def lose(self, reason: str) -> None:
+        """Every channel ends as if the connection had been cut: what was on its way is lost with it."""
+        lost, self._channels = self._channels, {}
+        self._pending = []
+        for channel in lost.values():
+            self.happen(ChannelLost(channel.number, reason))
+        for channel in lost.values():
+            channel.partition.end(channel)
+
+
+class EmbeddedBroker:
+    """A ``backends.ports.Broker`` in memory. ``call_soon`` defers happenings; by default to the running loop."""
+
+    def __init__(self, call_soon: CallSoon | None = None) -> None:
+        self._queues: dict[tuple[str, str], _Queue] = {}
+        self._call_soon = call_soon or (lambda callback: asyncio.get_running_loop().call_soon(callback))
+
+    def _find(self, namespace: str, queue: str) -> _Queue:
+        found = self._queues.get((namespace, queue))
+        if found is None:
+            raise PermanentError(f"there is no queue {queue!r} in namespace {namespace!r}")
+        return found
+
+    def consumer(self, namespace: str, queue: str, name: str, on_happenings: OnHappenings) -> EmbeddedConsumer:
+        return EmbeddedConsumer(self._find(namespace, queue), on_happenings, self._call_soon)
+
+    async def publish(self, messages: Sequence[Message]) -> list[KubedaemonError | None]:
+        return [self._publish(message) for message in messages]
+
+    def _publish(self, message: Message) -> KubedaemonError | None:
+        queue = self._queues.get((message.namespace, message.queue))
+        if queue is None:
+            return PermanentError(f"there is no queue {message.queue!r} in namespace {message.namespace!r}")
+        partition = queue.partition_of(message)
+        partition.ready.append(message)
+        partition.pump()
+        if queue.bell is not None:
+            ring, queue.bell = queue.bell, None
+            self._call_soon(ring)
+        return None
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> list[KubedaemonError | None]:
+        outcomes: list[KubedaemonError | None] = []
+        for letter in letters:
+            message = letter.message
+            queue = self._queues.get((message.namespace, message.queue))
+            if queue is None:
+                outcomes.append(PermanentError(f"there is no queue {message.queue!r} to bury in"))
+            else:
+                queue.dead.setdefault((message.id, message.generation), letter)
+                outcomes.append(None)
+        return outcomes
+
+    async def declare(self, workqueue: WorkQueue) -> None:
+        key, wanted = (workqueue.namespace, workqueue.name), workqueue.spec.partitions
+        queue = self._queues.get(key)
+        if queue is None:
+            self._queues[key] = _Queue(wanted)
+        elif wanted < len(queue.partitions):
+            raise PermanentError(f"{workqueue.name} has {len(queue.partitions)} partitions: they are only ever doubled")
+        elif wanted > len(queue.partitions):
+            self._double(queue, wanted)
+
+    def _double(self, queue: _Queue, wanted: int) -> None:
+        """Cuts every consumer off, so that all is ready, and deals it out anew; a session's messages stay in order."""
+        for consumer in {channel.consumer for part in queue.partitions for channel in part.line}:
+            consumer.lose("the queue was given more partitions")
+        ready = [message for partition in queue.partitions for message in partition.ready]
+        queue.partitions = [_Partition() for _ in range(wanted)]
+        for message in ready:
+            queue.partition_of(message).ready.append(message)
+
+    async def delete(self, namespace: str, queue: str) -> None:
+        gone = self._queues.pop((namespace, queue), None)
+        if gone is not None:
+            for consumer in {channel.consumer for part in gone.partitions for channel in part.line}:
+                consumer.lose("the queue was deleted")
+
+    async def depth(self, namespace: str, queue: str) -> Depth:
+        found = self._find(namespace, queue)
+        heads = [part.ready[0].enqueued_at for part in found.partitions if part.ready]
+        return Depth(
+            ready=tuple(len(part.ready) for part in found.partitions),
+            unacked=sum(len(channel.unacked) for part in found.partitions for channel in part.line),
+            dead=len(found.dead),
+            oldest_enqueued_at=min(heads, default=None),
+        )
+
+    async def arm(self, namespace: str, queue: str, ring: Callable[[], None]) -> None:
+        self._find(namespace, queue).bell = ring
+
+    async def disarm(self, namespace: str, queue: str) -> None:
+        found = self._queues.get((namespace, queue))
+        if found is not None:
+            found.bell = None
+
+    async def browse(self, namespace: str, queue: str) -> list[DeadLetter]:
+        return list(self._find(namespace, queue).dead.values())
+
+    async def remove(self, namespace: str, queue: str, keys: Sequence[tuple[str, int]]) -> int:
+        dead = self._find(namespace, queue).dead
+        return sum(dead.pop(key, None) is not None for key in keys)

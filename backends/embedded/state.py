@@ -1,0 +1,162 @@
+"""What the embedded store keeps of one queue, and the few steps that keep it consistent."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from contracts.fence import Freed, Push, Replanned
+from contracts.message import Message
+from contracts.records import Attempt, Plan, Record, Report, Scale, State
+
+ATTEMPTS_KEPT = 50
+"""How many attempts of a message are kept for people to read; the counters go on."""
+
+
+class Kept(Record, kw_only=True):
+    """A record with what only the store itself needs.
+
+    ``open_by`` is the replica of an attempt that was started and has not ended, since ``opened_at``; ``ended_epoch``
+    the epoch of the last attempt that did end, by which a repeated commit is known.
+    """
+
+    serial: int
+    confirmed: bool = False
+    open_by: str | None = None
+    opened_at: float = 0.0
+    ended_epoch: int = 0
+
+
+class Lock:
+    """One attempt's hold on a lane. Locks are the permits too: there is one for each attempt that runs."""
+
+    __slots__ = ("epoch", "generation", "lane", "message_id", "nonce", "owner", "session", "since")
+
+    def __init__(self, owner: str, epoch: int, nonce: int, message: Message, since: float) -> None:
+        self.owner = owner
+        self.epoch = epoch
+        self.nonce = nonce
+        self.lane = message.lane
+        self.session = message.session
+        self.message_id = message.id
+        self.generation = message.generation
+        self.since = since
+
+
+class Member:
+    """A replica as the store knows it; alive while its lease lasts. ``locks`` by lane."""
+
+    __slots__ = ("draining", "lease_until", "locks", "report")
+
+    def __init__(self) -> None:
+        self.lease_until = 0.0
+        self.draining = False
+        self.report = Report()
+        self.locks: dict[str, Lock] = {}
+
+
+class QueueState:
+    """All of one queue. ``push(incarnation, what)`` is how replicas are told; ``ended(id)`` wakes who waits."""
+
+    def __init__(self, push: Callable[[str, Push], None], ended: Callable[[str], None]) -> None:
+        self.records: dict[str, Kept] = {}
+        self.by_serial: dict[int, str] = {}
+        self.serial = 0
+        self.locks: dict[str, Lock] = {}
+        self.members: dict[str, Member] = {}
+        self.epoch = 0
+        self.plan = Plan()
+        self.scale = Scale()
+        self.expiry: deque[tuple[float, str, int]] = deque()
+        self.waiting_for_lane: dict[str, set[str]] = {}
+        self.waiting_for_room: set[str] = set()
+        self.push = push
+        self.ended = ended
+
+    def record_of(self, message: Message) -> Kept:
+        """The record of a message, made where there is none; a newer generation starts it anew."""
+        record = self.records.get(message.id)
+        if record is None:
+            self.serial += 1
+            record = Kept(
+                serial=self.serial,
+                id=message.id,
+                generation=message.generation,
+                session=message.session,
+                enqueued_at=message.enqueued_at,
+                content_type=message.content_type,
+                meta=message.meta,
+            )
+            self.records[message.id] = record
+            self.by_serial[self.serial] = message.id
+        elif record.generation < message.generation:
+            self.restart(record, message)
+        return record
+
+    def restart(self, record: Kept, message: Message) -> None:
+        """The record follows a redriven message: a new generation, counters at the start."""
+        record.generation = message.generation
+        record.state = State.QUEUED
+        record.attempt = record.failures = record.interruptions = 0
+        record.attempts = []
+        record.due_at = 0.0
+        record.ending = None
+        record.open_by = None
+
+    def drop(self, message_id: str) -> None:
+        record = self.records.pop(message_id, None)
+        if record is not None:
+            del self.by_serial[record.serial]
+
+    def expire(self, now: float) -> None:
+        """Drops the records whose time has come. They were queued in the order in which they settled."""
+        while self.expiry and self.expiry[0][0] <= now:
+            _, message_id, generation = self.expiry.popleft()
+            record = self.records.get(message_id)
+            if record is not None and record.generation == generation and record.ending is not None:
+                self.drop(message_id)
+
+    def lock(self, owner: str, nonce: int, message: Message, since: float) -> Lock:
+        self.epoch += 1
+        lock = Lock(owner, self.epoch, nonce, message, since)
+        self.locks[lock.lane] = self.members[owner].locks[lock.lane] = lock
+        return lock
+
+    def unlock(self, lock: Lock) -> None:
+        """Frees the lane and the permit, and tells who waits for either."""
+        del self.locks[lock.lane]
+        member = self.members.get(lock.owner)
+        if member is not None:
+            member.locks.pop(lock.lane, None)
+        for incarnation in self.waiting_for_lane.pop(lock.lane, ()):
+            self.push(incarnation, Freed(lock.lane))
+        if self.waiting_for_room:
+            waiting, self.waiting_for_room = self.waiting_for_room, set()
+            for incarnation in waiting:
+                self.push(incarnation, Freed(None))
+
+    def alive(self, incarnation: str, now: float) -> bool:
+        member = self.members.get(incarnation)
+        return member is not None and member.lease_until > now
+
+    def running(self, now: float) -> int:
+        """How many attempts of live replicas run."""
+        return sum(len(member.locks) for member in self.members.values() if member.lease_until > now)
+
+    def living(self, now: float) -> tuple[str, ...]:
+        return tuple(sorted(name for name, member in self.members.items() if member.lease_until > now))
+
+    def plannable(self, now: float) -> tuple[str, ...]:
+        """The living that are not draining."""
+        return tuple(name for name in self.living(now) if not self.members[name].draining)
+
+    def announce(self, but: str) -> None:
+        """Tells the other replicas that members or plan have changed."""
+        for incarnation in self.members:
+            if incarnation != but:
+                self.push(incarnation, Replanned())
+
+    def attempted(self, record: Kept, attempt: Attempt) -> None:
+        record.attempts.append(attempt)
+        if len(record.attempts) > ATTEMPTS_KEPT:
+            del record.attempts[0]

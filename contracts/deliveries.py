@@ -1,0 +1,41 @@
+"""The words between a broker and who consumes from it: one channel a partition, numbered by the consumer."""
+
+from __future__ import annotations
+
+import msgspec
+
+from contracts.message import Message
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """A message, unsettled until its tag is acked on this channel. Tags rise within a channel."""
+
+    channel: int
+    tag: int
+    message: Message
+
+
+class ChannelLost(msgspec.Struct, frozen=True):
+    """The channel has ended, whoever ended it: what was not acked on it goes back to the queue's head, in order."""
+
+    channel: int
+    reason: str
+
+
+class Proven(msgspec.Struct, frozen=True):
+    """The broker has provably taken these acks."""
+
+    channel: int
+    tags: list[int]
+
+
+Happening = Delivered | ChannelLost | Proven
+
+
+class Depth(msgspec.Struct, frozen=True, kw_only=True):
+    """How many messages a queue holds. ``ready`` is per partition; ``unacked`` over all; ``dead`` its dead letters."""
+
+    ready: tuple[int, ...]
+    unacked: int
+    dead: int
+    oldest_enqueued_at: float | None = None

@@ -1,0 +1,47 @@
+"""What the sidecar sends to a handler: the request heads of /message and the body of /init."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from contracts.message import Message
+from contracts.text import encode_header
+from contracts.timestamps import format_time
+
+CONTRACT = "v1"
+
+
+def _pass_on(message: Message) -> str:
+    meta = "".join(f"Kubedaemon-Meta-{name}: {encode_header(value)}\r\n" for name, value in message.meta.items())
+    return meta + "".join(f"{name}: {encode_header(value)}\r\n" for name, value in message.headers.items())
+
+
+def message_heads(host: str, namespace: str, queue: str) -> Callable[[Message, int, str], bytes]:
+    """A function ``(message, attempt, deadline) -> bytes`` that writes the head of a ``POST /message``.
+
+    ``deadline`` is RFC 3339. Every text that came from outside is encoded; names in ``meta`` and ``headers`` were
+    checked to be tokens when the message came in.
+    """
+    prefix = (
+        f"POST /message HTTP/1.1\r\nHost: {host}\r\n"
+        f"Kubedaemon-Namespace: {namespace}\r\nKubedaemon-Queue: {queue}\r\nKubedaemon-Message-Id: "
+    )
+
+    def head(message: Message, attempt: int, deadline: str) -> bytes:
+        identity = encode_header(message.id)
+        session = "" if message.session is None else f"Kubedaemon-Session: {encode_header(message.session)}\r\n"
+        more = _pass_on(message) if message.meta or message.headers else ""
+        return (
+            f"{prefix}{identity}\r\nIdempotency-Key: {identity}\r\n{session}Kubedaemon-Attempt: {attempt}\r\n"
+            f"Kubedaemon-Enqueued-At: {format_time(message.enqueued_at)}\r\nKubedaemon-Deadline: {deadline}\r\n"
+            f"{more}Content-Type: {encode_header(message.content_type)}\r\nContent-Length: {len(message.body)}\r\n\r\n"
+        ).encode("ascii")
+
+    return head
+
+
+def init_body(namespace: str, queue: str, replica: str) -> bytes:
+    """The JSON body of ``POST /init``."""
+    return msgspec.json.encode({"contract": CONTRACT, "namespace": namespace, "queue": queue, "replica": replica})

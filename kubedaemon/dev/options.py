@@ -1,0 +1,19 @@
+"""What ``kubedaemon dev`` was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class DevOptions:
+    """The options of ``kubedaemon dev``, as given. ``command`` is split already; ``files`` are manifests."""
+
+    files: tuple[Path, ...] = ()
+    queue: str | None = None
+    command: tuple[str, ...] = ()
+    handler_url: str | None = None
+    port: int = 8080
+    log_format: Literal["console", "json"] = "console"

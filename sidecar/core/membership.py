@@ -1,0 +1,147 @@
+"""The replica among its peers: its lease, the plan of partitions, and the channels that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from contracts.fence import Leave, Operation, Planned, Propose, Renew, Renewed
+from contracts.records import Plan, Report
+from sidecar.core.effects import CloseChannel, Effect, OpenChannel, Widen
+from sidecar.core.events import Now
+from sidecar.core.lanes import Channel
+from sidecar.core.ownership import assign
+
+LEASE_SECONDS = 15.0
+LEASE_MARGIN_SECONDS = 1.0
+"""The replica counts its lease from before it asked, and believes in it for this much less."""
+RENEW_SECONDS = 3.0
+REPORT_SECONDS = 0.5
+"""A replica whose numbers move renews this often, so that they can be looked at."""
+HANDOVER_SECONDS = 1.0
+"""A partition that moves away waits this long for calls to end; longer ones go on under their lease."""
+REOPEN_SECONDS = 0.2
+MAX_WINDOW = 10_000
+MAX_WINDOW_BYTES = 64 * 1024 * 1024
+
+
+class Membership:
+    """Lease, plan and channels of one replica. Asks the store through ``ask`` and wants effects through ``emit``."""
+
+    def __init__(self, incarnation: str, ask: Callable[[Operation], None], emit: Callable[[Effect], None]) -> None:
+        self.incarnation = incarnation
+        self._ask = ask
+        self._emit = emit
+        self.lease_until = float("-inf")
+        self.renew_due = float("-inf")
+        self._renewed_at = float("-inf")
+        self._asked_at: float | None = None
+        self._reported = Report()
+        self.plan = Plan()
+        self.channels: dict[int, Channel] = {}
+        self._by_partition: dict[int, Channel] = {}
+        self._last_channel = 0
+        self.window = 16
+        self.draining = False
+        self._unsettled = True
+        self._reopen_at = float("-inf")
+
+    def drain(self) -> None:
+        """From now on nothing is mine, and the others are to plan without me."""
+        self.draining = self._unsettled = True
+        self.renew_at_once()
+
+    def holds_lease(self, now: Now) -> bool:
+        return now.monotonic < self.lease_until
+
+    def renew_if_due(self, report: Callable[[], Report], now: Now) -> None:
+        """Renews on time, and earlier where the numbers have moved."""
+        if self._asked_at is not None or now.monotonic < self.renew_due:
+            return
+        current = report()
+        if current == self._reported and now.monotonic < self._renewed_at + RENEW_SECONDS:
+            self.renew_due = now.monotonic + REPORT_SECONDS
+            return
+        self._reported = current
+        self._asked_at = now.monotonic
+        self._ask(Renew(LEASE_SECONDS, current, member=not self.draining))
+
+    def renew_at_once(self) -> None:
+        self._renewed_at = self.renew_due = float("-inf")
+
+    def renewed(self, reply: Renewed, partitions: int, now: Now) -> None:
+        asked_at = now.monotonic if self._asked_at is None else self._asked_at
+        self._asked_at = None
+        self._renewed_at = asked_at
+        self.lease_until = asked_at + LEASE_SECONDS - LEASE_MARGIN_SECONDS
+        # What came up while this was on its way asked for another one at once.
+        self.renew_due = max(self.renew_due, asked_at + REPORT_SECONDS)
+        self._adopt(reply.plan)
+        if self.draining:
+            return
+        wanted = assign(self.plan.owners, reply.members, partitions)
+        if wanted != self.plan.owners:
+            self._ask(Propose(Plan(self.plan.version + 1, wanted)))
+
+    def renewal_failed(self, now: Now) -> None:
+        self._asked_at = None
+        self.renew_due = now.monotonic + REPORT_SECONDS
+
+    def planned(self, reply: Planned) -> None:
+        self._adopt(reply.plan)
+
+    def _adopt(self, plan: Plan) -> None:
+        if plan.version > self.plan.version:
+            self.plan = plan
+            self._unsettled = True
+
+    def leave(self) -> None:
+        self._ask(Leave())
+
+    def wants(self, partition: int) -> bool:
+        owners = self.plan.owners
+        return not self.draining and partition < len(owners) and owners[partition] == self.incarnation
+
+    def follow_plan(self, now: Now) -> list[Channel]:
+        """Opens what is mine and not open; answers the channels that are open and not mine any more."""
+        if not self._unsettled or now.monotonic < self._reopen_at:
+            return []
+        self._unsettled = False
+        for partition in range(len(self.plan.owners)):
+            if partition not in self._by_partition and self.wants(partition):
+                self._last_channel += 1
+                channel = Channel(self._last_channel, partition, self.window)
+                self.channels[channel.number] = self._by_partition[partition] = channel
+                self._emit(OpenChannel(channel.number, partition, channel.window))
+        return [c for c in self.channels.values() if c.close_at is None and not self.wants(c.partition)]
+
+    def close(self, channel: Channel) -> None:
+        self._forget(channel)
+        self._emit(CloseChannel(channel.number))
+
+    def lost(self, number: int, now: Now) -> bool:
+        """The channel is gone; if the plan still gives its partition, it is opened again a little later."""
+        channel = self.channels.get(number)
+        if channel is None:
+            return False
+        self._forget(channel)
+        self._reopen_at = now.monotonic + REOPEN_SECONDS
+        return True
+
+    def _forget(self, channel: Channel) -> None:
+        del self.channels[channel.number]
+        self._by_partition.pop(channel.partition, None)
+        self._unsettled = True
+
+    def widen_full_windows(self) -> None:
+        """Nothing in the windows can be started and there is room in the handler: look further down the queues."""
+        for channel in self.channels.values():
+            full = channel.outstanding >= channel.window
+            if full and channel.window < MAX_WINDOW and channel.bytes < MAX_WINDOW_BYTES and channel.close_at is None:
+                channel.window = min(channel.window * 2, MAX_WINDOW)
+                self._emit(Widen(channel.number, channel.window))
+
+    def narrow(self, channel: Channel) -> None:
+        """A window that was widened goes back once what it held is worked off."""
+        if channel.window > self.window and channel.outstanding <= self.window:
+            channel.window = self.window
+            self._emit(Widen(channel.number, self.window))

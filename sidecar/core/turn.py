@@ -1,0 +1,264 @@
+"""The sidecar's core: a turn of events in, a turn of effects out.
+
+One ``SidecarCore`` is one incarnation of one replica of one queue. It holds nothing that matters: what must
+survive is in the broker and the store, and every step between them is repaired by a redelivery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from contracts.deliveries import ChannelLost, Delivered, Proven
+from contracts.fence import (
+    Claim,
+    Commit,
+    Fail,
+    Freed,
+    Leave,
+    Planned,
+    Propose,
+    Renew,
+    Renewed,
+    Reply,
+    Settle,
+    Withdraw,
+)
+from contracts.records import Report, replica_name
+from contracts.workqueue import WorkQueue
+from sidecar.core.attempts import Attempts
+from sidecar.core.effects import Effect, Left
+from sidecar.core.events import (
+    Answered,
+    Buried,
+    Drain,
+    Event,
+    HandlerGone,
+    HandlerReady,
+    Now,
+    Pushed,
+    Redefined,
+    Replied,
+    StoreFailed,
+)
+from sidecar.core.lanes import Channel
+from sidecar.core.membership import HANDOVER_SECONDS, REOPEN_SECONDS, Membership
+from sidecar.core.outbox import Asked, Outbox
+
+REPORTED_LANES = 1000
+
+
+class SidecarCore:
+    """The state machine of one replica. ``handle`` is all there is to it; ``next_due`` says when to call it next."""
+
+    def __init__(self, workqueue: WorkQueue, incarnation: str) -> None:
+        self._workqueue = workqueue
+        self._outbox = Outbox()
+        self._membership = Membership(incarnation, self._outbox.ask, self._outbox.emit)
+        self._attempts = Attempts(replica_name(incarnation), workqueue.spec, self._membership, self._outbox)
+        self._settled: list[tuple[str, int]] = []
+        self._reason = "the handler has not started yet"
+        self._drain_deadline = float("inf")
+        self._left = False
+        self._set_window()
+
+    def handle(self, events: Iterable[Event], now: Now) -> list[Effect]:
+        """Takes what has happened and the time, and answers what is to be done, in order."""
+        for event in events:
+            _STEPS[event.__class__](self, event, now)
+        self._outbox.run_due(now)
+        if not self._left:
+            self._membership.renew_if_due(self._report, now)
+            self._hand_over(now)
+            self._attempts.start(now)
+        if self._settled:
+            self._outbox.ask(Settle(self._settled, self._keep_seconds()))
+            self._settled = []
+        return self._outbox.take()
+
+    def next_due(self) -> float | None:
+        """When, by the monotonic clock, a turn is due even if nothing happens; None: not before something does."""
+        timer = self._outbox.next_due()
+        if self._left:
+            return timer
+        due = self._membership.renew_due
+        return due if timer is None else min(due, timer)
+
+    # Broker
+
+    def _delivered(self, event: Delivered, now: Now) -> None:
+        channel = self._membership.channels.get(event.channel)
+        if channel is not None and channel.close_at is None:
+            self._attempts.delivered(channel, event.tag, event.message)
+
+    def _channel_lost(self, event: ChannelLost, now: Now) -> None:
+        if self._membership.lost(event.channel, now):
+            self._attempts.forget_unstarted(event.channel, gone=True)
+            self._outbox.at(now.monotonic + REOPEN_SECONDS, lambda _: None)
+
+    def _proven(self, event: Proven, now: Now) -> None:
+        channel = self._membership.channels.get(event.channel)
+        if channel is not None:
+            acked = channel.acked
+            self._settled.extend(acked.pop(tag) for tag in event.tags if tag in acked)
+
+    def _hand_over(self, now: Now) -> None:
+        """Opens what the plan gives, and closes what it took away once what is short has ended."""
+        if not self._membership.holds_lease(now) and not self._membership.draining:
+            return
+        for channel in self._membership.follow_plan(now):
+            longest = self._drain_deadline if self._membership.draining else now.monotonic + HANDOVER_SECONDS
+            channel.close_at = longest
+            self._attempts.forget_unstarted(channel.number, gone=False)
+            self._outbox.at(longest, lambda _: None)
+        closing = {c.number: c for c in self._membership.channels.values() if c.close_at is not None}
+        if closing:
+            self._close(closing, now)
+        if self._membership.draining and not self._membership.channels:
+            self._leave_if_done(now)
+
+    def _close(self, closing: dict[int, Channel], now: Now) -> None:
+        busy = self._attempts.busy_on(set(closing))
+        for number, channel in closing.items():
+            done = number not in busy and not channel.acked
+            if done or (channel.close_at or 0.0) <= now.monotonic:
+                self._membership.close(channel)
+                self._attempts.forget_unstarted(number, gone=True)
+
+    # Store
+
+    def _replied(self, event: Replied, now: Now) -> None:
+        for asked, reply in self._outbox.replied(event.ref, event.replies):
+            _REPLIES[asked[0].__class__](self, asked, reply, now)
+
+    def _store_failed(self, event: StoreFailed, now: Now) -> None:
+        if self._outbox.failed(event.ref, now):
+            self._membership.renewal_failed(now)
+
+    def _renewed(self, asked: Asked, reply: Reply, now: Now) -> None:
+        assert isinstance(reply, Renewed)
+        self._membership.renewed(reply, self._workqueue.spec.partitions, now)
+
+    def _planned(self, asked: Asked, reply: Reply, now: Now) -> None:
+        assert isinstance(reply, Planned)
+        self._membership.planned(reply)
+
+    def _claim_replied(self, asked: Asked, reply: Reply, now: Now) -> None:
+        assert asked[1] is not None
+        self._attempts.claim_replied(asked[1], reply, now)
+
+    def _commit_replied(self, asked: Asked, reply: Reply, now: Now) -> None:
+        assert asked[1] is not None
+        self._attempts.commit_replied(asked[1], reply, now)
+
+    def _fail_replied(self, asked: Asked, reply: Reply, now: Now) -> None:
+        operation, lane = asked
+        assert lane is not None and isinstance(operation, Fail)
+        self._attempts.fail_replied(operation, lane, reply, now)
+
+    def _withdraw_replied(self, asked: Asked, reply: Reply, now: Now) -> None:
+        assert asked[1] is not None
+        self._attempts.withdraw_replied(asked[1], now)
+
+    def _pushed(self, event: Pushed, now: Now) -> None:
+        if isinstance(event.push, Freed):
+            self._attempts.freed(event.push)
+        else:
+            self._membership.renew_at_once()
+
+    # Handler
+
+    def _answered(self, event: Answered, now: Now) -> None:
+        self._attempts.answered(event.call, event.answer, now)
+
+    def _handler_ready(self, event: HandlerReady, now: Now) -> None:
+        self._reason = ""
+        self._attempts.handler_ready = True
+        self._attempts.resume()
+
+    def _handler_gone(self, event: HandlerGone, now: Now) -> None:
+        self._reason = event.reason
+        self._attempts.handler_ready = False
+
+    def _buried(self, event: Buried, now: Now) -> None:
+        for lane in self._outbox.buried(event.ref, event.confirmed, now):
+            self._attempts.buried(lane)
+
+    # Orders
+
+    def _redefined(self, event: Redefined, now: Now) -> None:
+        doubled = event.workqueue.spec.partitions != self._workqueue.spec.partitions
+        self._workqueue = event.workqueue
+        self._attempts.spec = event.workqueue.spec
+        self._set_window()
+        self._attempts.resume()
+        if doubled:
+            self._membership.renew_at_once()
+
+    def _drain(self, event: Drain, now: Now) -> None:
+        self._membership.drain()
+        self._drain_deadline = min(self._drain_deadline, event.deadline)
+        for channel in self._membership.channels.values():
+            if channel.close_at is not None:
+                channel.close_at = min(channel.close_at, event.deadline)
+
+    def _leave_if_done(self, now: Now) -> None:
+        still = self._attempts.running and now.monotonic < self._drain_deadline
+        if not still and not self._left:
+            self._left = True
+            self._membership.leave()
+
+    def _left_replied(self, asked: Asked, reply: Reply, now: Now) -> None:
+        self._outbox.emit(Left())
+
+    def _set_window(self) -> None:
+        self._membership.window = max(16, 2 * self._workqueue.spec.sessions.concurrency_per_replica)
+
+    def _keep_seconds(self) -> float:
+        spec = self._workqueue.spec
+        return max(spec.deduplication.window_seconds, spec.results.retention_seconds)
+
+    def _report(self) -> Report:
+        attempts = self._attempts
+        heads = [(lane.head.message, len(lane.waiting) - 1) for lane in attempts.lanes.values()]
+        return Report(
+            ready=attempts.handler_ready,
+            running=attempts.running,
+            unacked=sum(channel.outstanding for channel in self._membership.channels.values()),
+            lanes=len(heads),
+            handled=attempts.handled,
+            busy_seconds=attempts.busy_seconds,
+            oldest_enqueued_at=min((message.enqueued_at for message, _ in heads), default=None),
+            reason=self._reason,
+            waiting=[(message.session, message.id, behind) for message, behind in heads[:REPORTED_LANES]],
+        )
+
+    def _nothing(self, asked: Asked, reply: Reply, now: Now) -> None:
+        """Nobody waits for this answer."""
+
+
+_STEPS: dict[type, Callable[[SidecarCore, Any, Now], None]] = {
+    Delivered: SidecarCore._delivered,
+    ChannelLost: SidecarCore._channel_lost,
+    Proven: SidecarCore._proven,
+    Replied: SidecarCore._replied,
+    StoreFailed: SidecarCore._store_failed,
+    Buried: SidecarCore._buried,
+    Answered: SidecarCore._answered,
+    HandlerReady: SidecarCore._handler_ready,
+    HandlerGone: SidecarCore._handler_gone,
+    Pushed: SidecarCore._pushed,
+    Redefined: SidecarCore._redefined,
+    Drain: SidecarCore._drain,
+}
+
+_REPLIES: dict[type, Callable[[SidecarCore, Asked, Reply, Now], None]] = {
+    Renew: SidecarCore._renewed,
+    Propose: SidecarCore._planned,
+    Claim: SidecarCore._claim_replied,
+    Commit: SidecarCore._commit_replied,
+    Fail: SidecarCore._fail_replied,
+    Withdraw: SidecarCore._withdraw_replied,
+    Settle: SidecarCore._nothing,
+    Leave: SidecarCore._left_replied,
+}

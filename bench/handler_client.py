@@ -93,18 +93,16 @@ def measure(seconds: float = 3.0, runs: int = 5, in_flight: int = 64, body_bytes
     mine = os.sched_getaffinity(0)
     cores = sorted(mine)
     command = [sys.executable, str(_HANDLER), "0", str(cores[-1])]
-    handler = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    handler = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     os.sched_setaffinity(0, {cores[0]})
     try:
-        with handler:
-            assert handler.stdout is not None
-            port = int(handler.stdout.readline().split()[1])
-            figures = [uvloop.run(_run(port, in_flight, body_bytes, seconds)) for _ in range(runs)]
-            handler.communicate()
+        assert handler.stdout is not None
+        port = int(handler.stdout.readline().split()[1])
+        return [uvloop.run(_run(port, in_flight, body_bytes, seconds)) for _ in range(runs)]
     finally:
         handler.kill()
+        handler.communicate()
         os.sched_setaffinity(0, mine)
-    return figures
 
 
 def main() -> None:

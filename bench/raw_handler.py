@@ -3,21 +3,23 @@
     python bench/raw_handler.py PORT [CPU]
 
 Prints ``ready`` once it listens on 127.0.0.1; port 0 takes a free one and prints ``ready PORT``. Understands requests
-with a Content-Length or without a body, however they are split over packets. Ends with its standard input when that
-is a pipe, so that it never outlives a benchmark.
+with a Content-Length or without a body, however they are split over packets. Ends with the
+process that started it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
-import stat
+import signal
 import sys
 from typing import cast
 
 import uvloop
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+_PR_SET_PDEATHSIG = 1
 _LENGTH = b"\r\ncontent-length:"
 
 
@@ -69,18 +71,18 @@ class RawHandler(asyncio.Protocol):
 
 
 async def serve(port: int) -> None:
-    """Serves until standard input ends, or for ever."""
+    """Serves for ever."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(RawHandler, "127.0.0.1", port, backlog=1024)
     print("ready" if port else f"ready {server.sockets[0].getsockname()[1]}", flush=True)
-    ended = asyncio.Event()
-    if stat.S_ISFIFO(os.fstat(0).st_mode):
-        loop.add_reader(0, lambda: os.read(0, 1024) or ended.set())
-    await ended.wait()
-    server.close()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        server.close()
 
 
 if __name__ == "__main__":
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if len(sys.argv) > 2:
         os.sched_setaffinity(0, {int(sys.argv[2])})
     uvloop.run(serve(int(sys.argv[1])))

@@ -76,6 +76,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a replica says of itself at each renewal.
 
     ``lanes``: sessions (and sessionless messages) in its windows; ``handled`` and ``busy_seconds`` only ever rise;
+    ``partitions``: those it has unacked messages of;
     ``waiting``: up to a thousand of its lanes as (session or None, head's message id, how many wait behind it).
     """
 
@@ -87,6 +88,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     busy_seconds: float = 0.0
     oldest_enqueued_at: float | None = None
     reason: str = ""
+    partitions: list[int] = []
     waiting: list[tuple[str | None, str, int]] = []
 
 

@@ -32,7 +32,7 @@ _KNOWN_HEADERS = {
 }
 
 
-class _StopParsing(Exception):  # noqa: N818 - no error: the way out of a parser callback
+class _StopParsingError(Exception):
     """Leaves the parser from inside one of its callbacks."""
 
 
@@ -108,7 +108,7 @@ class AnswerReader:
 
     def on_message_begin(self) -> None:
         if self._done:
-            raise _StopParsing
+            raise _StopParsingError
 
     def on_header(self, name: bytes, value: bytes) -> None:
         known = _KNOWN_HEADERS.get(name.lower())
@@ -172,7 +172,7 @@ class AnswerReader:
 
     def _fail(self, failure: NoAnswer) -> None:
         self._failure = failure
-        raise _StopParsing
+        raise _StopParsingError
 
     def _count(self, received_bytes: int) -> NoAnswer | None:
         """Nothing without a body goes on for ever: a head is bounded exactly, chunk headers and trailers roughly."""

@@ -254,8 +254,8 @@ class HttpHandlerClient:
 
     def _expire(self, connection: HandlerConnection, now: float) -> None:
         call = connection.call
-        if call is None or connection.deadline > now:
-            return  # a report of this same round has changed it
+        if call is None:
+            return  # abandoned by a report of this same round
         if connection.is_open or (connection.resent and connection.until <= now):
             failure = NoAnswer("timeout")
         else:

@@ -7,6 +7,7 @@ inside ``send``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Protocol, cast
@@ -46,8 +47,8 @@ class HandlerConnection(asyncio.Protocol):
     """``call`` is the running call, if any; ``until`` is when it times out; ``deadline`` when the owner looks next."""
 
     __slots__ = (
-        "_ending", "_owner", "_read", "_reader", "_request_body", "_request_head", "_transport", "_write",
-        "call", "deadline", "idle_since", "resent", "reused", "until",
+        "_ending", "_limit_bytes", "_owner", "_read", "_reader", "_request_body", "_request_head", "_transport",
+        "_write", "call", "deadline", "idle_since", "resent", "reused", "until",
     )  # fmt: skip
 
     def __init__(self, owner: Owner, limit_bytes: int) -> None:
@@ -59,9 +60,10 @@ class HandlerConnection(asyncio.Protocol):
         self.resent = False
         self._owner = owner
         self._transport: asyncio.Transport | None = None
+        self._limit_bytes = limit_bytes
         self._write: Callable[[bytes], None]
-        self._reader = AnswerReader(limit_bytes)
-        self._read = self._reader.read
+        self._reader: AnswerReader
+        self._read: Callable[[bytes], Answer | NoAnswer | None]
         self._request_head = self._request_body = b""
         self._ending = False
 
@@ -97,6 +99,8 @@ class HandlerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._write = self._transport.write
+        self._reader = AnswerReader(self._limit_bytes)
+        self._read = self._reader.read
         self._owner.opened(self)
         if self.call is None:
             self._transport.abort()
@@ -134,7 +138,7 @@ class HandlerConnection(asyncio.Protocol):
             self._lose(self.call, f": {error}" if error else "")
         self._transport = None
         self._reader.discard()
-        del self._write
+        del self._write, self._read
         self._owner.dropped(self)
         self._owner.closed(self)
 
@@ -171,15 +175,10 @@ class HandlerConnection(asyncio.Protocol):
         """Reads the answer that a failing write hid.
 
         A handler may answer and hang up before it has read the request; the loop may notice that first in a write,
-        and then reads no more, although the answer has come.
+        and then reads no more, although the answer has come. A body that only the end of the connection would end is
+        not whole for that: this end was no orderly one.
         """
         socket = self._opened().get_extra_info("socket")
-        try:
-            while self.call is not None:
-                data = os.read(socket.fileno(), _LAST_READ_BYTES)
-                if not data:
-                    self.eof_received()
-                    return
+        with contextlib.suppress(OSError):
+            while self.call is not None and (data := os.read(socket.fileno(), _LAST_READ_BYTES)):
                 self.data_received(data)
-        except OSError:
-            return  # nothing more to read; the call ends as lost

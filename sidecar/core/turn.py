@@ -230,6 +230,7 @@ class SidecarCore:
             busy_seconds=attempts.busy_seconds,
             oldest_enqueued_at=min((message.enqueued_at for message, _ in heads), default=None),
             reason=self._reason,
+            partitions=[c.partition for c in self._membership.channels.values() if c.outstanding],
             waiting=[(message.session, message.id, behind) for message, behind in heads[:REPORTED_LANES]],
         )
 

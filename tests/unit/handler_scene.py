@@ -26,6 +26,10 @@ def head(length: int) -> bytes:
     return request_head("POST", "/message", "test", [("Kubedaemon-Attempt", "1")], length)
 
 
+def kind(answer: Answer | NoAnswer) -> str:
+    return answer.kind if isinstance(answer, NoAnswer) else str(answer.status)
+
+
 class Peer:
     """The handler's side of one connection."""
 
@@ -171,7 +175,8 @@ def on_both_loops(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     new_loop = inspect.Parameter("new_loop", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     run.__signature__ = inspect.Signature([new_loop, *parameters])  # type: ignore[attr-defined]
     loops = [asyncio.new_event_loop, uvloop.new_event_loop]
-    return pytest.mark.parametrize("new_loop", loops, ids=["asyncio", "uvloop"])(run)
+    both: Callable[..., None] = pytest.mark.parametrize("new_loop", loops, ids=["asyncio", "uvloop"])(run)
+    return both
 
 
 @contextlib.asynccontextmanager

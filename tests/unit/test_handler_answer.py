@@ -34,13 +34,17 @@ WHOLE = {
         Answer(201, body=b"abcde"),
     ),
     "trailers decide nothing": (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
-        b"Kubedaemon-Outcome: retry\r\nContent-Type: text/html\r\n\r\n",
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+            b"Kubedaemon-Outcome: retry\r\nContent-Type: text/html\r\n\r\n"
+        ),
         Answer(200, body=b"a"),
     ),
     "headers": (
-        b"HTTP/1.1 503 No\r\nkubedaemon-OUTCOME:  ack \r\nRETRY-after: 7\r\nContent-type: a/b; c=\xe9\r\n"
-        b"content-length: 1\r\n\r\nx",
+        (
+            b"HTTP/1.1 503 No\r\nkubedaemon-OUTCOME:  ack \r\nRETRY-after: 7\r\nContent-type: a/b; c=\xe9\r\n"
+            b"content-length: 1\r\n\r\nx"
+        ),
         Answer(503, outcome="ack", retry_after="7", content_type="a/b; c=é", body=b"x"),
     ),
     "a header without a value before one with": (
@@ -141,6 +145,7 @@ def test_many_small_chunks_are_no_flood() -> None:
     expected = Answer(200, body=b"a" * 100_000)
     assert expected == read(head, chunk * 50_000, chunk * 50_000, b"0\r\n\r\n")
     assert expected == read(head, *[chunk] * 100_000, b"0\r\n\r\n")
+    assert expected == read(head, *[b"1\r\n", b"a\r\n"] * 100_000, b"0\r\n\r\n")
 
 
 def test_a_result_may_be_as_long_as_the_limit() -> None:

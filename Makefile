@@ -1,0 +1,46 @@
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+SEEDS ?= 20000
+SEED ?=
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## .venv from the lock file, once for each content of it
+	@scripts/setup
+
+style: setup ## ruff: format and lint
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+
+types: setup ## mypy --strict, tests too
+	$(PY) -m mypy
+
+layers: setup ## the import rules of .importlinter
+	.venv/bin/lint-imports
+
+test: setup ## unit, property, simulation, port and system tests: nothing but Python, under two minutes
+	$(PY) -m pytest -n 2 -m "not toolchains"
+
+test-all: setup ## also what needs other languages (installs them as root)
+	@scripts/toolchains
+	$(PY) -m pytest -m toolchains
+
+simulate: setup ## the protocol under faults: SEEDS=20000, or SEED=17 to replay one
+	$(PY) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+demo: setup ## the main job: a ledger through the queue, from zero and back
+	$(PY) examples/ledger/demo.py
+
+bench: setup ## throughput and CPU a message beside the raw path
+	$(PY) -m bench
+
+wheel: setup ## builds the wheel and tests what it installs
+	scripts/wheel
+
+check: style types layers test wheel test-all demo ## everything that CI runs
+
+clean: ## takes away what was made
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: help setup style types layers test test-all simulate demo bench wheel check clean

@@ -15,7 +15,9 @@ def parse_duration(text: str) -> float:
     """Seconds. Raises ``PermanentError`` for anything but ``<number>(ms|s|m|h|d)``."""
     match = _FORM.fullmatch(text.strip())
     if match is None:
-        raise PermanentError(f"{text[:40]!r} is not a duration: write a number and ms, s, m, h or d, such as 90s or 1.5h")
+        raise PermanentError(
+            f"{text[:40]!r} is not a duration: write a number and ms, s, m, h or d, such as 90s or 1.5h"
+        )
     return float(match[1]) * _SECONDS[match[2]]
 
 

@@ -15,6 +15,7 @@ class Problem(Enum):
     """Every kind of problem: slug, HTTP status, title. Documented in ``docs/problems.md``, one heading a slug."""
 
     MALFORMED_REQUEST = ("malformed-request", 400, "The request is malformed")
+    FORBIDDEN = ("forbidden", 403, "This is not open to you")
     UNKNOWN_QUEUE = ("unknown-queue", 404, "There is no such queue")
     UNKNOWN_NAMESPACE = ("unknown-namespace", 404, "There is no such namespace")
     UNKNOWN_MESSAGE = ("unknown-message", 404, "There is no such message")

@@ -20,5 +20,7 @@ def parse_time(text: str) -> float:
     except ValueError:
         parsed = None
     if parsed is None or parsed.tzinfo is None or "T" not in text.upper():
-        raise PermanentError(f"{text[:40]!r} is not a time: write RFC 3339 with an offset, such as 2026-01-02T03:04:05Z")
+        raise PermanentError(
+            f"{text[:40]!r} is not a time: write RFC 3339 with an offset, such as 2026-01-02T03:04:05Z"
+        )
     return parsed.timestamp()

@@ -23,7 +23,9 @@ class HandlerClient(Protocol):
     def abandon(self, call: int) -> None:
         """Forgets ``call``: its connection is closed and no answer is reported any more. Unknown: nothing."""
 
-    async def request(self, method: str, path: str, headers: dict[str, str], body: bytes, timeout_seconds: float) -> Answer | NoAnswer:
+    async def request(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, timeout_seconds: float
+    ) -> Answer | NoAnswer:
         """One call off the hot path (/healthz, /init), awaited."""
 
     async def close(self) -> None:

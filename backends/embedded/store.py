@@ -121,7 +121,11 @@ class EmbeddedStore:
         oldest = next(iter(kept.by_serial), 0)
         for serial in range(start - 1, oldest - 1, -1):
             record = kept.records.get(kept.by_serial.get(serial, ""))
-            if record is None or (state and record.state is not state) or (session is not None and record.session != session):
+            if (
+                record is None
+                or (state and record.state is not state)
+                or (session is not None and record.session != session)
+            ):
                 continue
             if len(found) == limit:
                 return found, str(serial + 1)
@@ -131,7 +135,13 @@ class EmbeddedStore:
     async def held(self, namespace: str, queue: str) -> list[Held]:
         locks = sorted(self._state(namespace, queue).locks.values(), key=lambda lock: lock.epoch)
         return [
-            Held(session=lock.session, message_id=lock.message_id, replica=replica_name(lock.owner), since=lock.since, epoch=lock.epoch)
+            Held(
+                session=lock.session,
+                message_id=lock.message_id,
+                replica=replica_name(lock.owner),
+                since=lock.since,
+                epoch=lock.epoch,
+            )
             for lock in locks
         ]
 

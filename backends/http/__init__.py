@@ -1,0 +1,1 @@
+"""What HTTP servers here have in common."""

@@ -160,5 +160,3 @@ class HandlerProcess:
 
     def _line(self, line: bytes) -> None:
         self._on_output(self._name, line.rstrip(b"\r").decode("utf-8", "replace"))
-
-

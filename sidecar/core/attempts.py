@@ -217,9 +217,7 @@ class Attempts:
             self.handler_ready = False
             self._outbox.emit(CheckHandler(f"{answer.kind}: {answer.detail}"))
         head = lane.head
-        decision = decide(
-            answer, self.spec.delivery, lane.failures, lane.interruptions, head.message.id, now.wall
-        )
+        decision = decide(answer, self.spec.delivery, lane.failures, lane.interruptions, head.message.id, now.wall)
         if not isinstance(decision, Undone):
             self.handled += 1
             self.busy_seconds += now.monotonic - lane.started_monotonic
@@ -294,9 +292,7 @@ class Attempts:
             self._settle_head(lane)
             return
         lane.phase = Phase.BURYING
-        letter = DeadLetter(
-            message=lane.head.message, reason=ending.reason, dead_at=ending.ended_at, attempts=attempts
-        )
+        letter = DeadLetter(message=lane.head.message, reason=ending.reason, dead_at=ending.ended_at, attempts=attempts)
         self._outbox.bury(letter, lane)
 
     def buried(self, lane: Lane) -> None:

@@ -15,7 +15,7 @@ def assign(owners: Sequence[str | None], members: Sequence[str], partitions: int
         return (None,) * partitions
     low, more = divmod(partitions, len(members))
     before = [owners[p] if p < len(owners) else None for p in range(partitions)]
-    counts = {member: 0 for member in sorted(members)}
+    counts = dict.fromkeys(sorted(members), 0)
     for owner in before:
         if owner in counts:
             counts[owner] += 1

@@ -70,7 +70,9 @@ def decide(
     if verdict.settle is Settle.NOT_ATTEMPTED:
         return Undone()
     said = f": {cut(body)}" if body else ""
-    dead = Ending(state=State.DEAD, ended_at=wall, reason=verdict.reason + said, status=status, content_type=content_type)
+    dead = Ending(
+        state=State.DEAD, ended_at=wall, reason=verdict.reason + said, status=status, content_type=content_type
+    )
     if verdict.settle is Settle.DEAD_LETTER:
         return dead
     if verdict.settle is Settle.INTERRUPTED:

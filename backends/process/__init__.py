@@ -1,0 +1,1 @@
+"""What the processes here have in common."""

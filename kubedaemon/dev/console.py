@@ -1,0 +1,60 @@
+"""What ``kubedaemon dev`` shows: a welcome that can be tried at once, decisions, and the handlers' own output."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TextIO
+from zlib import crc32
+
+from contracts.workqueue import WorkQueue
+from kubedaemon.dev.options import DevOptions
+
+_COLOURS = (36, 33, 35, 32, 34, 31)
+
+
+class Console:
+    """Lines on one stream, coloured where somebody looks at it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._colours = stream.isatty() and "NO_COLOR" not in os.environ
+
+    def _paint(self, text: str, colour: int) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colours else text
+
+    def say(self, text: str) -> None:
+        # A terminal that went away is no reason to stop working.
+        try:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+        except (BrokenPipeError, ValueError):
+            return
+
+    def output(self, replica: str, line: str) -> None:
+        """A line of a handler's, behind its replica's name."""
+        colour = _COLOURS[crc32(replica.encode()) % len(_COLOURS)]
+        self.say(f"{self._paint(f'{replica} |', colour)} {line}")
+
+    def decision(self, queue: str, desired: int, reason: str) -> None:
+        word = "replica" if desired == 1 else "replicas"
+        self.say(self._paint(f"{queue} -> {desired} {word}: {reason}", 2))
+
+    def welcome(self, url: str, queues: Sequence[WorkQueue], options: DevOptions) -> None:
+        names = ", ".join(queue.name for queue in queues)
+        first = queues[0]
+        self.say(f"{self._paint('Kubedaemon', 1)} listens on {url}   queues: {names}   (Ctrl-C stops)")
+        if options.handler_url:
+            self.say(f"handler: {options.handler_url}, one replica that is not scaled")
+        elif options.command:
+            self.say(f"handler: {' '.join(options.command)}, started when there is work")
+        else:
+            self.say("no handler: messages are accepted and wait; add --exec 'COMMAND' or --handler URL")
+        path = f"/v1/namespaces/{first.namespace}/queues/{first.name}/messages"
+        prefer = " -H 'Prefer: wait=10'" if options.command or options.handler_url else ""
+        self.say("")
+        self.say("try:")
+        self.say(f"  curl -i {url}{path} -H 'Content-Type: text/plain' -H 'Kubedaemon-Session: me'{prefer} -d 'hello'")
+        where = "" if url.endswith(":8080") else f" --url {url}"
+        self.say(f"  kubedaemon send {first.name} hello --session me{' --wait' if prefer else ''}{where}")
+        self.say("")

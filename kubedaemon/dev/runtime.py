@@ -1,0 +1,165 @@
+"""Everything on one machine in one process: broker, store, dispatcher, scaler, and the replicas that it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from backends.embedded.broker import EmbeddedBroker
+from backends.embedded.store import EmbeddedStore
+from backends.process.logging import set_up_logging
+from contracts.errors import ConfigurationError, KubedaemonError
+from contracts.text import MAX_QUEUE_NAME, is_label
+from contracts.workqueue import WorkQueue, parse_spec
+from dispatcher.runtime import Dispatcher
+from kubedaemon.dev.console import Console
+from kubedaemon.dev.manifest import read_manifests
+from kubedaemon.dev.options import DevOptions
+from kubedaemon.dev.processes import find_command
+from kubedaemon.dev.replicas import Backend, LocalWorkloads
+from scaler.runtime import QueueScaler
+from scaler.telemetry import Telemetry as ScalerTelemetry
+from sidecar.telemetry import Telemetry as SidecarTelemetry
+
+HOST = "127.0.0.1"
+STOP_SECONDS = 10.0
+"""How long calls that run may take once Ctrl-C was pressed; a second one does not wait."""
+
+
+def queues_of(options: DevOptions) -> list[WorkQueue]:
+    """The queues that were asked for; ``default`` where none was. Raises ``ConfigurationError``."""
+    queues = read_manifests(options.files)
+    if options.queue is not None:
+        if not is_label(options.queue, MAX_QUEUE_NAME):
+            raise ConfigurationError(
+                f"--queue {options.queue!r}: use lower-case letters, digits and inner '-', at most {MAX_QUEUE_NAME}"
+            )
+        if all(queue.name != options.queue for queue in queues):
+            queues.append(WorkQueue(name=options.queue, spec=parse_spec(None)))
+    return queues or [WorkQueue(name="default", spec=parse_spec(None))]
+
+
+def handler_address(url: str | None) -> tuple[str, int] | None:
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 80
+    except ValueError:
+        parts, port = urlsplit(""), 0
+    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+        raise ConfigurationError(f"--handler {url!r}: write http://HOST:PORT, without a path")
+    return parts.hostname, port
+
+
+class Dev:
+    """The running whole."""
+
+    def __init__(self, options: DevOptions, console: Console) -> None:
+        self._options = options
+        self._console = console
+        self._broker = EmbeddedBroker()
+        self._store = EmbeddedStore()
+        registry = CollectorRegistry()
+        self._scaler_telemetry = ScalerTelemetry(registry)
+        backend = Backend(self._broker, self._store, SidecarTelemetry(registry))
+        address = handler_address(options.handler_url)
+        self._workloads = LocalWorkloads(backend, options.command, address, console.output)
+        self._dispatcher = Dispatcher(
+            broker=self._broker, store=self._store, secret=secrets.token_bytes(32), registry=registry
+        )
+        self._scalers: dict[tuple[str, str], tuple[QueueScaler, asyncio.Task[None]]] = {}
+
+    async def start(self, queues: Sequence[WorkQueue]) -> int:
+        for workqueue in queues:
+            await self._broker.declare(workqueue)
+            await self._store.put(workqueue)
+        port = await self._dispatcher.start(HOST, self._options.port)
+        self._store.watch(self._changed)
+        return port
+
+    def _changed(self, namespace: str, queue: str, workqueue: WorkQueue | None) -> None:
+        known = self._scalers.get((namespace, queue))
+        if workqueue is None:
+            if known is not None:
+                known[1].cancel()
+                del self._scalers[namespace, queue]
+                self._workloads.remove(namespace, queue)
+        elif known is not None:
+            known[0].redefine(workqueue)
+            self._workloads.redefine(workqueue)
+        else:
+            scaler = QueueScaler(
+                workqueue,
+                broker=self._broker,
+                views=self._store,
+                workloads=self._workloads,
+                telemetry=self._scaler_telemetry,
+                on_decision=self._console.decision,
+            )
+            self._scalers[namespace, queue] = (scaler, asyncio.create_task(scaler.run()))
+
+    async def stop(self) -> None:
+        """In this order: nothing is scaled any more, replicas drain, and only then the door closes."""
+        tasks = [task for _, task in self._scalers.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._workloads.stop(STOP_SECONDS)
+        await self._dispatcher.stop()
+
+    async def kill(self) -> None:
+        await self._workloads.kill()
+        await self._dispatcher.stop()
+
+
+async def _serve(options: DevOptions, queues: list[WorkQueue], console: Console) -> int:
+    loop = asyncio.get_running_loop()
+    signals: asyncio.Queue[int] = asyncio.Queue()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    dev = Dev(options, console)
+    port = await dev.start(queues)
+    console.welcome(f"http://{HOST}:{port}", queues, options)
+    await signals.get()
+    console.say("stopping: what runs may end; press Ctrl-C again to stop at once")
+    stopping = asyncio.create_task(dev.stop())
+    again = asyncio.create_task(signals.get())
+    await asyncio.wait([stopping, again], return_when=asyncio.FIRST_COMPLETED)
+    if not stopping.done():
+        console.say("stopping at once")
+        stopping.cancel()
+        await asyncio.gather(stopping, return_exceptions=True)
+        await dev.kill()
+        return 130
+    again.cancel()
+    await stopping
+    console.say("stopped")
+    return 0
+
+
+def run(options: DevOptions) -> int:
+    """Runs until it is told to stop; the exit status. A start that is impossible says why and ends with 2."""
+    set_up_logging(options.log_format)
+    console = Console(sys.stdout)
+    try:
+        queues = queues_of(options)
+        if options.command:
+            find_command(options.command)
+        with contextlib.suppress(KeyboardInterrupt):
+            return uvloop.run(_serve(options, queues, console))
+        return 130
+    except ConfigurationError as error:
+        print(f"kubedaemon: {error}", file=sys.stderr)
+        return 2
+    except KubedaemonError as error:
+        print(f"kubedaemon: {error}", file=sys.stderr)
+        return 1

@@ -1,0 +1,1 @@
+"""The command line, a file a verb or family of verbs. Heavy imports happen inside the verbs: help is instant."""

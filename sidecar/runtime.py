@@ -89,6 +89,7 @@ class Sidecar:
         self._inbox: list[Event] = []
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
         self._client: HandlerClient | None = None
         self._head = message_heads("127.0.0.1", *self._where)
@@ -167,22 +168,24 @@ class Sidecar:
         try:
             for effect in self._core.handle(events, Now(monotonic, time.time())):
                 _DO[effect.__class__](self, effect)
-        except Exception as error:
+            self._arm()
+        except Exception as error:  # a fault in here: the replica is given up, and another one started
             self._log.exception("the sidecar's core failed; the replica stops")
             self.left.set_exception(error)
-            return
-        self._arm(monotonic)
 
-    def _arm(self, now: float) -> None:
+    def _arm(self) -> None:
         """Makes sure of a turn when the core's next timer is due, with one timer of the loop."""
         due = self._core.next_due()
-        if due is None:
+        if due is None or (self._timer is not None and self._timer_due <= due):
             return
         if self._timer is not None:
-            if self._timer.when() <= due and not self._timer.cancelled() and self._timer.when() > now:
-                return
             self._timer.cancel()
-        self._timer = self._loop.call_at(max(due, now), self._schedule)
+        self._timer_due = due
+        self._timer = self._loop.call_at(due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._schedule()
 
     # Effects
 

@@ -37,7 +37,7 @@ def _show(value: Any, output: str) -> None:
         return
     from kubedaemon.display import queues_table, show
 
-    show(queues_table(value["items"] if "items" in value else [value]))
+    show(queues_table(value.get("items", [value])))
 
 
 @click.command()

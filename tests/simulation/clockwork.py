@@ -1,0 +1,42 @@
+"""Simulated time: callbacks in a heap, all of it decided by one random generator."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from random import Random
+
+WALL_OFFSET = 1_700_000_000.0
+
+
+class Clockwork:
+    """``at`` schedules, ``run_until`` lets time pass. The wall clock runs beside the monotonic one."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self.now = 0.0
+        self._serial = 0
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall(self) -> float:
+        return self.now + WALL_OFFSET
+
+    def at(self, when: float, callback: Callable[[], None]) -> None:
+        self._serial += 1
+        heapq.heappush(self._due, (max(when, self.now), self._serial, callback))
+
+    def after(self, delay: float, callback: Callable[[], None]) -> None:
+        self.at(self.now + delay, callback)
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        self.at(self.now, callback)
+
+    def run_until(self, end: float, done: Callable[[], bool] = lambda: False) -> None:
+        while self._due and self._due[0][0] <= end and not done():
+            self.now, _, callback = heapq.heappop(self._due)
+            callback()
+        if not done():
+            self.now = max(self.now, end)

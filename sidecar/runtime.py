@@ -176,7 +176,7 @@ class Sidecar:
     def _arm(self) -> None:
         """Makes sure of a turn when the core's next timer is due, with one timer of the loop."""
         due = self._core.next_due()
-        if due is None or (self._timer is not None and self._timer_due <= due):
+        if due is None or due == float("inf") or (self._timer is not None and self._timer_due <= due):
             return
         if self._timer is not None:
             self._timer.cancel()

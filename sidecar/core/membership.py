@@ -65,6 +65,10 @@ class Membership:
         self._asked_at = now.monotonic
         self._ask(Renew(LEASE_SECONDS, current, member=not self.draining))
 
+    def next_due(self) -> float:
+        """When to renew; never while a renewal is on its way."""
+        return self.renew_due if self._asked_at is None else float("inf")
+
     def renew_at_once(self) -> None:
         self._renewed_at = self.renew_due = float("-inf")
 

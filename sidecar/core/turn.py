@@ -81,7 +81,7 @@ class SidecarCore:
         timer = self._outbox.next_due()
         if self._left:
             return timer
-        due = self._membership.renew_due
+        due = self._membership.next_due()
         return due if timer is None else min(due, timer)
 
     # Broker

@@ -169,6 +169,7 @@ class SimulatedReplica:
         self._scheduled = False
         self._calls: dict[int, SimulatedCall] = {}
         self._store_free_at = 0.0
+        self._timer = -1.0
         self._consumer: EmbeddedConsumer = world.broker.consumer(NAMESPACE, QUEUE, incarnation, self._on_happenings)
         self._unsubscribe = world.store.subscribe(NAMESPACE, QUEUE, incarnation, self._on_push)
         self.clock.after(self.clock.random.uniform(0, 1), lambda: self.happen(ev.HandlerReady()))
@@ -204,7 +205,8 @@ class SimulatedReplica:
         for effect in self._core.handle(events, ev.Now(self.clock.now, self.clock.wall())):
             self._do(effect)
         due = self._core.next_due()
-        if due is not None and not self._scheduled:
+        if due is not None and due != self._timer and due != float("inf"):
+            self._timer = due
             self.clock.at(due, self._schedule)
 
     def _do(self, effect: fx.Effect) -> None:

@@ -64,18 +64,19 @@ def _renew(state: QueueState, incarnation: str, op: Renew, now: Now) -> Reply:
 
 
 def _claim(state: QueueState, incarnation: str, op: Claim, now: Now) -> Reply:
+    message = op.message
+    lock = state.locks.get(message.lane)
+    if lock is not None and lock.owner == incarnation and lock.nonce == op.nonce:
+        # A repeat, its answer was lost: known even past the lease, so that what it holds can be given back.
+        return _claimed(lock, state.records[message.id])
     if not state.alive(incarnation, now.monotonic):
         return FENCED
-    message = op.message
     record = state.record_of(message)
     if record.generation > message.generation:
         return Ended(None)
     if record.ending is not None:
         return Ended(record.ending, record.attempt)
-    lock = state.locks.get(message.lane)
     if lock is not None:
-        if lock.owner == incarnation and lock.nonce == op.nonce:
-            return _claimed(lock, record)
         if state.alive(lock.owner, now.monotonic):
             state.waiting_for_lane.setdefault(message.lane, set()).add(incarnation)
             return HeldBy(replica_name(lock.owner))

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kubedaemon.display import views
-from kubedaemon.display.tables import Cell, Column, fit
-from kubedaemon.display.text import clean, number, rate, sparkline, span
+from kubedaemon.display.tables import GAP, Cell, Column, fit
+from kubedaemon.display.text import clean, number, rate, span, sparkline
 
 Json = dict[str, Any]
 
@@ -132,17 +132,21 @@ class Board:
         ]
 
     def _detail(self, item: Json, width: int, room: int) -> RenderableType:
+        parts: list[RenderableType] = [self._charts(item, width), _facts(item.get("status") or {})]
+        if self._sessions and room > 10:
+            parts += [Text(), views.sessions(self._sessions[: room - 10], width)]
+        return Group(*parts)
+
+    def _charts(self, item: Json, width: int) -> RenderableType:
         status = item.get("status") or {}
         rates, counts = status.get("rates") or {}, status.get("replicas") or {}
         bars = max(8, min(HISTORY_SECONDS, width - 46))
-        table = Table.grid(padding=(0, 2, 0, 0))
+        table = Table.grid(padding=(0, GAP, 0, 0))
         table.add_column(style="dim", no_wrap=True)
         table.add_column(style="cyan", no_wrap=True, width=bars)
         table.add_column(no_wrap=True, overflow="ellipsis")
-        backlog = f"{number(status.get('ready'))} ready, {number(status.get('in_flight'))} in flight"
-        oldest = status.get("oldest_age_seconds")
         for kind, name, value in (
-            ("backlog", "backlog", backlog),
+            ("backlog", "backlog", f"{number(status.get('ready'))} ready, {number(status.get('in_flight'))} in flight"),
             ("in", "arrive", f"{rate(rates.get('arrivals_per_second'))}/s"),
             ("out", "settle", f"{rate(rates.get('settled_per_second'))}/s"),
             (
@@ -152,18 +156,19 @@ class Board:
             ),
         ):
             table.add_row(name, self._past(item, kind).bars(bars).rjust(bars), value)
-        reason = Text("paused; ", style="yellow") if status.get("paused") else Text()
-        reason.append(clean(status.get("reason") or "-"), style="default")
-        facts = Table.grid(padding=(0, 2, 0, 0))
-        facts.add_column(style="dim", no_wrap=True)
-        facts.add_column(no_wrap=True, overflow="ellipsis")
-        facts.add_row("oldest  ", span(oldest))
-        facts.add_row("dead", views.dead(status))
-        facts.add_row("reason", reason)
-        parts: list[RenderableType] = [table, facts]
-        if self._sessions and room > 10:
-            parts += [Text(), views.sessions(self._sessions[: room - 10], width)]
-        return Group(*parts)
+        return table
+
+
+def _facts(status: Json) -> RenderableType:
+    reason = Text("paused; " if status.get("paused") else "", style="yellow")
+    reason.append(clean(status.get("reason") or "-"), style="default")
+    table = Table.grid(padding=(0, GAP, 0, 0))
+    table.add_column(style="dim", no_wrap=True, width=8)
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_row("oldest", span(status.get("oldest_age_seconds")))
+    table.add_row("dead", views.dead(status))
+    table.add_row("reason", reason)
+    return table
 
 
 def clock() -> float:

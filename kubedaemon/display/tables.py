@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -61,8 +62,8 @@ def fit(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], width: int) -
     chosen, widths = _choose(columns, natural, width)
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
     for n in chosen:
-        justify = "right" if columns[n].right else "left"
-        table.add_column(columns[n].title, justify=justify, no_wrap=True, overflow="ellipsis", width=widths[n])
+        side: Literal["left", "right"] = "right" if columns[n].right else "left"
+        table.add_column(columns[n].title, justify=side, no_wrap=True, overflow="ellipsis", width=widths[n])
     for row in texts:
         table.add_row(*(row[n] for n in chosen))
     return table

@@ -10,8 +10,9 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 def clean(text: object) -> str:
-    """One line that cannot act on a terminal: what does not print is shown as an escape, line ends as spaces."""
-    flat = " ".join(str(text).split("\n"))
+    """One line that cannot act on a terminal: what does not print is shown as an escape, line ends as a space."""
+    lines = str(text).splitlines()
+    flat = " ".join(line.strip() for line in lines if line.strip()) if len(lines) > 1 else str(text).rstrip("\r\n")
     if flat.isprintable():
         return flat
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in flat)

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from contracts.duration import format_duration
 from kubedaemon.display.tables import Cell, Column, fields, fit
 from kubedaemon.display.text import ago, between, clean, number, rate, size, span
 
@@ -71,13 +72,13 @@ def queue(item: Json) -> RenderableType:
     rates, scaling = status.get("rates") or {}, spec.get("scaling") or {}
     counts = status.get("replicas") or {}
     oldest = status.get("oldest_age_seconds")
-    age = "" if oldest is None else f", the oldest for {span(oldest)}"
+    age = "" if oldest is None else f"; the oldest is {span(oldest)} old"
     bounds = f"{number(scaling.get('minReplicas'))} to {number(scaling.get('maxReplicas'))} allowed"
     now: list[tuple[str, Cell]] = [
         ("queue", Text(clean(item.get("name")), style="bold")),
         ("namespace", clean(item.get("namespace"))),
         ("deliveries", Text("paused", style="yellow") if status.get("paused") else "on"),
-        ("messages", f"{number(status.get('ready'))} ready{age}; {number(status.get('in_flight'))} in flight"),
+        ("messages", f"{number(status.get('ready'))} ready, {number(status.get('in_flight'))} in flight{age}"),
         ("scheduled", number(status.get("scheduled"))),
         ("sessions", f"{number(status.get('sessions'))} held or waiting in a replica"),
         ("dead letters", dead(status)),
@@ -103,7 +104,7 @@ def _policy(spec: Json) -> list[tuple[str, Cell]]:
         ),
         (
             "attempts",
-            f"{number(delivery.get('maxAttempts'))}, of {span(delivery.get('timeoutSeconds'))} each;"
+            f"{number(delivery.get('maxAttempts'))}, of {_exact(delivery.get('timeoutSeconds'))} each;"
             f" when dead: {clean(delivery.get('onDead'))}",
         ),
         (
@@ -111,8 +112,12 @@ def _policy(spec: Json) -> list[tuple[str, Cell]]:
             f"{number(most) if most else 'any number of'} messages, {size(limits.get('maxMessageBytes'))} each,"
             f" {f'{rate(pace)} starts/s' if pace else 'any rate'}",
         ),
-        ("results", f"kept for {span(results.get('retentionSeconds'))}"),
+        ("results", f"kept for {_exact(results.get('retentionSeconds'))}"),
     ]
+
+
+def _exact(seconds: Any) -> str:
+    return format_duration(seconds) if isinstance(seconds, int | float) else "-"
 
 
 def messages(items: Sequence[Json], width: int) -> Table:
@@ -125,7 +130,7 @@ def messages(items: Sequence[Json], width: int) -> Table:
         Column("TOOK", right=True, keep=3),
         Column("REASON", keep=5, least=12),
     )
-    rows = [
+    rows: list[list[Cell]] = [
         [
             clean(item.get("id")),
             state(item.get("state")),
@@ -180,7 +185,7 @@ def _attempts(items: Sequence[Json], width: int) -> Table:
         Column("TOOK", right=True, keep=6),
         Column("BODY", keep=4, least=12),
     )
-    rows = [
+    rows: list[list[Cell]] = [
         [
             number(item.get("attempt")),
             clean(item.get("replica") or "-"),
@@ -202,7 +207,7 @@ def sessions(items: Sequence[Json], width: int) -> Table:
         Column("HELD", right=True, keep=6),
         Column("WAITING", right=True, keep=8),
     )
-    rows = [
+    rows: list[list[Cell]] = [
         [
             _session(item),
             clean(item.get("replica") or "-"),
@@ -223,7 +228,7 @@ def dead_letters(items: Sequence[Json], width: int) -> Table:
         Column("DEAD FOR", right=True, keep=5),
         Column("REASON", keep=8, least=12),
     )
-    rows = [
+    rows: list[list[Cell]] = [
         [
             clean(item.get("id")),
             _session(item),

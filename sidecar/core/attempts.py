@@ -178,7 +178,8 @@ class Attempts:
         lane.failures, lane.interruptions = reply.failures, reply.interruptions
         lane.started_at, lane.started_monotonic = now.wall, now.monotonic
         head, delivery = lane.head, self.spec.delivery
-        if head.channel == GONE or not self.startable or self._membership.draining:
+        allowed = self.startable and not self._membership.draining and self._membership.holds_lease(now)
+        if head.channel == GONE or not allowed:
             lane.phase = Phase.ENDING
             self._outbox.ask(Withdraw(head.message, lane.epoch), lane)
         elif reply.interruptions > delivery.max_interruptions:

@@ -94,6 +94,13 @@ class World:
         depth = run(self.broker.depth(NAMESPACE, QUEUE))
         return not sum(depth.ready) and not depth.unacked
 
+    def excuse_the_lapsed(self) -> None:
+        """Whoever the store has not heard of for a lease is cut off: what it runs may be run again."""
+        state = self.store._state(NAMESPACE, QUEUE)
+        for call in self.checker.calls:
+            if not call.excused and not state.alive(call.replica, self.clock.now):
+                call.excused = True
+
     def join(self) -> None:
         self._born += 1
         self.replicas.append(SimulatedReplica(self, f"r{self._born}#{self._born}"))
@@ -246,6 +253,7 @@ class SimulatedReplica:
         def arrive() -> None:
             replies = world.store.apply(NAMESPACE, QUEUE, self.incarnation, effect.operations)
             records = world.store._state(NAMESPACE, QUEUE).records
+            world.excuse_the_lapsed()
             world.checker.applied(effect.operations, replies, records)
             answer: Any = ev.StoreFailed(effect.ref) if lost else ev.Replied(effect.ref, replies)
             self.clock.after(delay, lambda: self.happen(answer))

@@ -2,5 +2,4 @@
 
 from kubedaemon.cli.main import main
 
-if __name__ == "__main__":
-    main(prog_name="kubedaemon")
+main()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from backends.embedded.broker import EmbeddedBroker, EmbeddedConsumer
 from backends.embedded.store import EmbeddedStore
 from contracts.answers import Answer, NoAnswer
@@ -115,9 +117,12 @@ class World:
 
     def _send(self, message: Message) -> None:
         self.checker.accept(message)
-        run(self.broker.publish([message]))
+        self._publish(message)
         if self.has("duplicates") and self.clock.random.random() < 0.3:
-            self.clock.after(self.clock.random.uniform(0, 20), lambda: run(self.broker.publish([message])))
+            self.clock.after(self.clock.random.uniform(0, 20), lambda: self._publish(message))
+
+    def _publish(self, message: Message) -> None:
+        run(self.broker.publish([message]))
 
     def _mishap(self) -> None:
         random = self.clock.random
@@ -147,8 +152,6 @@ class World:
         self.clock.after(self.clock.random.uniform(0.1, 10), lambda: self._set_paused(False))
 
     def _set_paused(self, paused: bool) -> None:
-        import msgspec
-
         spec = msgspec.structs.replace(self.workqueue.spec, paused=paused)
         self.workqueue = msgspec.structs.replace(self.workqueue, spec=spec)
         for replica in self.replicas:

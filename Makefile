@@ -40,7 +40,10 @@ wheel: setup ## builds the wheel and tests what it installs
 
 check: style types layers test wheel test-all demo ## everything that CI runs
 
+lock: setup ## both lock files anew from pyproject.toml; LOCK_ARGS=--upgrade for newer versions
+	scripts/lock
+
 clean: ## takes away what was made
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup style types layers test test-all simulate demo bench wheel check clean
+.PHONY: help setup style types layers test test-all simulate demo bench wheel check lock clean

@@ -1,0 +1,1 @@
+"""What the sidecar talks to: one file an outside thing."""

@@ -22,10 +22,10 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest exact form down to a millisecond: ``90s``, ``2m``, ``250ms``."""
+    """The shortest exact form down to a millisecond: ``90s``, ``2m``, ``1500ms``."""
     milliseconds = round(seconds * 1000)
     if milliseconds % 1000:
-        return f"{milliseconds}ms" if milliseconds < 1000 else f"{milliseconds / 1000:g}s"
+        return f"{milliseconds}ms"
     whole = milliseconds // 1000
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if whole and whole % size == 0:

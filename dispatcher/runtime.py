@@ -1,37 +1,80 @@
-"""The dispatcher's shell: the application on its address."""
+"""The dispatcher's shell: its parts put together, and the application on its address."""
 
 from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
+from backends.http.loopback import is_loopback
 from backends.http.server import Server
+from contracts.errors import ConfigurationError
+from dispatcher.adapters.queues import DirectQueues
 from dispatcher.api.app import build_app
-from dispatcher.api.context import Context, FrontBroker, ReadStore
+from dispatcher.api.context import Context
+from dispatcher.catalogue import Catalogue
+from dispatcher.ports import Broker, Queues, Store
+from dispatcher.sending import Sender
 from dispatcher.telemetry import Telemetry
+from dispatcher.waiting import Waits
 
 
 class Dispatcher:
-    """Serves the HTTP API over a broker and a store. ``secret`` is the installation's: ids of keys depend on it."""
+    """Serves the HTTP API over a broker and a store.
 
-    def __init__(self, *, broker: FrontBroker, store: ReadStore, secret: bytes, registry: CollectorRegistry) -> None:
+    ``secret`` is the installation's: ids of keys depend on it. ``queues`` is where they are made, by default broker
+    and store themselves. There are no tokens yet, so it is open to loopback (``open_to_loopback``) or to nobody.
+    """
+
+    def __init__(
+        self,
+        *,
+        broker: Broker,
+        store: Store,
+        secret: bytes,
+        registry: CollectorRegistry,
+        queues: Queues | None = None,
+        open_to_loopback: bool = True,
+        wall: Callable[[], float] = time.time,
+        chance: Callable[[], bytes] = lambda: secrets.token_bytes(10),
+    ) -> None:
+        telemetry = Telemetry(registry)
+        self._store = store
+        self._open_to_loopback = open_to_loopback
+        self._catalogue = Catalogue(telemetry.forget)
+        sender = Sender(broker, broker, store, telemetry=telemetry, secret=secret, wall=wall, chance=chance)
         self._context = Context(
             broker=broker,
             store=store,
-            telemetry=Telemetry(registry),
-            secret=secret,
-            wall=time.time,
-            chance=lambda: secrets.token_bytes(10),
+            queues=queues or DirectQueues(broker, store, store),
+            catalogue=self._catalogue,
+            sender=sender,
+            waits=Waits(store, telemetry.waits_open),
+            telemetry=telemetry,
+            wall=wall,
         )
         self._server: Server | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listens, and answers on which port. Raises ``ConfigurationError``."""
+        """Listens, and answers on which port; 0 asks for a free one. Raises ``ConfigurationError``."""
+        if not self._open_to_loopback or not is_loopback(f"[{host}]" if ":" in host else host):
+            raise ConfigurationError(
+                f"without tokens, which are not built yet, the API may only be open on loopback, not on {host}; "
+                "choose 127.0.0.1"
+            )
+        self._catalogue.follow(self._store)
         self._server = Server(build_app(self._context), host, port)
-        return await self._server.start()
+        try:
+            return await self._server.start()
+        except ConfigurationError:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
-        if self._server is not None:
-            await self._server.stop()
+        """Ends every wait with what is known by then, and closes. Harmless to repeat."""
+        server, self._server = self._server, None
+        if server is not None:
+            await server.stop()
+        self._catalogue.close()

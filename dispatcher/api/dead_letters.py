@@ -2,53 +2,107 @@
 
 from __future__ import annotations
 
-import msgspec
+import structlog
 from aiohttp import web
 
+from backends.http.answers import json_answer, unavailable
+from backends.http.bodies import when_wanted
 from contracts.api import dead_letter_object
-from contracts.problems import Problem, ProblemError
-from dispatcher.api.context import CONTEXT, find_queue, json_response, read_json
-from dispatcher.core.reading import read_page, select
+from contracts.errors import KubedaemonError, TransientError
+from contracts.message import DeadLetter, Message
+from contracts.workqueue import WorkQueue
+from dispatcher.api.context import CONTEXT, Context, json_of, query_of
+from dispatcher.core.paging import cut_page
+from dispatcher.core.query import malformed, read_flag, read_limit, read_session
+from dispatcher.core.redrive import next_generation, read_wanted
+
+_TURN = 500
+"""How many are sent back to the broker together."""
+
+_log = structlog.get_logger("dispatcher")
+
+
+def _newest_first(letter: DeadLetter) -> tuple[float, str, int]:
+    return (-letter.dead_at, letter.message.id, letter.message.generation)
 
 
 async def index(request: web.Request) -> web.Response:
-    context, workqueue = request.app[CONTEXT], await find_queue(request)
+    """Newest first."""
+    context = request.app[CONTEXT]
+    workqueue = context.find(request)
+    query = query_of(request, "session", "limit", "after")
+    session, limit = read_session(query), read_limit(query)
     where = (workqueue.namespace, workqueue.name)
-    limit, after = read_page(request.query)
-    session = request.query.get("session")
-    letters = [x for x in await context.broker.browse(*where) if session in (None, x.message.session)][::-1]
-    if after is not None:
-        place = next((n for n, x in enumerate(letters) if f"{x.message.id}.{x.message.generation}" == after), None)
-        if place is None:
-            raise ProblemError(Problem.MALFORMED_REQUEST, "after: this dead letter is not there any more; begin again.")
-        letters = letters[place + 1 :]
-    page = letters[:limit]
-    items = [dead_letter_object(x, await context.store.message(*where, x.message.id)) for x in page]
-    following = f"{page[-1].message.id}.{page[-1].message.generation}" if len(letters) > limit else None
-    return json_response({"items": items, "next": following})
+    letters = [one for one in await context.broker.browse(*where) if session in (None, one.message.session)]
+    page, following = cut_page(letters, _newest_first, tuple[float, str, int], limit, query.get("after"))
+    items = [dead_letter_object(one, await context.store.message(*where, one.message.id)) for one in page]
+    return json_answer({"items": items, "next": following})
 
 
 async def redrive(request: web.Request) -> web.Response:
-    """Each goes back under its id as a new generation; it leaves the dead letters once the broker holds it."""
-    context, workqueue = request.app[CONTEXT], await find_queue(request)
-    where = (workqueue.namespace, workqueue.name)
-    chosen = select(await read_json(request), await context.broker.browse(*where))
+    """In the order in which they died, so that those of one session keep theirs."""
+    context = request.app[CONTEXT]
+    workqueue = context.find(request)
+    query_of(request)
+    wanted = read_wanted(await json_of(request))
+    chosen = wanted.choose(await context.broker.browse(workqueue.namespace, workqueue.name))
     redriven = 0
-    for letter in chosen:
-        message = msgspec.structs.replace(letter.message, generation=letter.message.generation + 1)
-        await context.store.redriven(message)
-        (error,) = await context.broker.publish([message])
-        if error is not None:
-            raise error
-        await context.broker.remove(*where, [(message.id, letter.message.generation)])
-        redriven += 1
-    return json_response({"redriven": redriven})
+    for start in range(0, len(chosen), _TURN):
+        turn = chosen[start : start + _TURN]
+        sent = await _send_back(context, workqueue, turn)
+        redriven += sent
+        if sent < len(turn):
+            problem = unavailable(
+                f"{redriven} were redriven, and then the broker did not confirm. The others are still dead letters: "
+                "call this again."
+            )
+            problem.extra["redriven"] = redriven
+            raise problem
+    return json_answer({"redriven": redriven})
+
+
+async def _send_back(context: Context, workqueue: WorkQueue, letters: list[DeadLetter]) -> int:
+    """How many went back. Each leaves the dead letters only once the broker holds its next generation.
+
+    Where this is cut off in between, a later redrive sends a twin of the same generation, which is handled once.
+    """
+    where = (workqueue.namespace, workqueue.name)
+    messages = [next_generation(letter) for letter in letters]
+    outcomes: list[KubedaemonError | None]
+    try:
+        outcomes = await context.broker.publish(messages)
+    except TransientError as away:
+        outcomes = [away] * len(messages)
+    held = [message for message, error in zip(messages, outcomes, strict=True) if error is None]
+    await _tell_readers(context, held)
+    await context.broker.remove(*where, [(message.id, message.generation - 1) for message in held])
+    context.telemetry.redriven(*where, len(held))
+    return len(held)
+
+
+async def _tell_readers(context: Context, messages: list[Message]) -> None:
+    try:
+        for message in messages:
+            await context.store.redriven(message)
+    except TransientError as away:
+        # They are on their way all the same, and the record follows at the first delivery.
+        _log.warning("the store does not know of redriven messages yet", error=str(away))
 
 
 async def purge(request: web.Request) -> web.Response:
-    context, workqueue = request.app[CONTEXT], await find_queue(request)
-    if request.query.get("all") != "true":
-        raise ProblemError(Problem.MALFORMED_REQUEST, "Add ?all=true: this takes away every dead letter of the queue.")
+    context = request.app[CONTEXT]
+    workqueue = context.find(request)
+    if not read_flag(query_of(request, "all"), "all"):
+        raise malformed("all", "add ?all=true: this takes away every dead letter of the queue, for good")
     where = (workqueue.namespace, workqueue.name)
     keys = [(letter.message.id, letter.message.generation) for letter in await context.broker.browse(*where)]
-    return json_response({"purged": await context.broker.remove(*where, keys)})
+    return json_answer({"purged": await context.broker.remove(*where, keys)})
+
+
+def routes(queue: str) -> list[web.RouteDef]:
+    """Below the path of a queue."""
+    return [
+        web.get(f"{queue}/dead-letters", index),
+        web.delete(f"{queue}/dead-letters", purge),
+        web.post(f"{queue}/dead-letters/redrive", redrive, expect_handler=when_wanted),
+    ]

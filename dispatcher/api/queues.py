@@ -1,4 +1,4 @@
-"""Queues: definitions and live numbers, sessions, pause and resume."""
+"""Queues: definitions and live numbers, pause and resume."""
 
 from __future__ import annotations
 
@@ -7,84 +7,120 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from backends.http.answers import json_answer
+from backends.http.bodies import when_wanted
 from contracts.api import queue_object
+from contracts.deliveries import Depth
+from contracts.errors import PermanentError, TransientError
 from contracts.problems import Problem, ProblemError
-from contracts.timestamps import format_time
-from contracts.workqueue import WorkQueue, manifest_object, parse_manifest
-from dispatcher.api.context import CONTEXT, Context, check_namespace, find_queue, json_response, read_json
-from dispatcher.core.reading import merge_patch, read_page
+from contracts.records import Report
+from contracts.workqueue import WorkQueue
+from dispatcher.api.context import CONTEXT, Context, json_of, query_of
+from dispatcher.core.manifests import check_change, patched, paused, read_manifest
+from dispatcher.core.paging import cut_page
+from dispatcher.core.query import read_flag, read_limit
+
+
+async def _depth(context: Context, workqueue: WorkQueue) -> Depth:
+    try:
+        return await context.broker.depth(workqueue.namespace, workqueue.name)
+    except TransientError:
+        raise
+    except PermanentError:
+        # It is being made or unmade right now: nothing is in it.
+        return Depth(ready=(), unacked=0, dead=0)
 
 
 async def _shown(context: Context, workqueue: WorkQueue) -> dict[str, Any]:
     where = (workqueue.namespace, workqueue.name)
-    depth = await context.broker.depth(*where)
+    depth = await _depth(context, workqueue)
     reports = [replica.report for replica in await context.store.replicas(*where)]
-    oldest = [depth.oldest_enqueued_at, *(report.oldest_enqueued_at for report in reports)]
-    known = [at for at in oldest if at is not None]
+    scale = await context.store.scale(*where)
     return queue_object(
         workqueue,
         depth,
-        scale=await context.store.scale(*where),
+        scale=msgspec.structs.replace(scale, reason=_reason(scale.reason, reports)),
         in_flight=len(await context.store.held(*where)),
         sessions=sum(report.lanes for report in reports),
-        oldest_age_seconds=round(max(0.0, context.wall() - min(known)), 3) if known else None,
+        oldest_age_seconds=_oldest_age(context.wall(), depth, reports),
     )
 
 
+def _reason(of_scaler: str, reports: list[Report]) -> str:
+    """What the scaler says, then what replicas say of themselves, each once."""
+    said = [of_scaler, *sorted({report.reason for report in reports})]
+    return "; ".join(reason for n, reason in enumerate(said) if reason and not (n and reason in of_scaler))
+
+
+def _oldest_age(now: float, depth: Depth, reports: list[Report]) -> float | None:
+    since = [depth.oldest_enqueued_at, *(report.oldest_enqueued_at for report in reports)]
+    known = [at for at in since if at is not None]
+    return round(max(0.0, now - min(known)), 3) if known else None
+
+
 async def index(request: web.Request) -> web.Response:
-    context, namespace = request.app[CONTEXT], request.match_info["namespace"]
-    await check_namespace(context.store, namespace)
-    items = [await _shown(context, workqueue) for workqueue in await context.store.list(namespace)]
-    return json_response({"items": items, "next": None})
+    context = request.app[CONTEXT]
+    query = query_of(request, "limit", "after")
+    queues = context.catalogue.list(request.match_info["namespace"])
+    page, following = cut_page(queues, lambda one: (one.name,), tuple[str], read_limit(query), query.get("after"))
+    return json_answer({"items": [await _shown(context, one) for one in page], "next": following})
 
 
 async def show(request: web.Request) -> web.Response:
-    return json_response(await _shown(request.app[CONTEXT], await find_queue(request)))
-
-
-async def _apply(context: Context, workqueue: WorkQueue) -> None:
-    await context.broker.declare(workqueue)
-    await context.store.put(workqueue)
+    context = request.app[CONTEXT]
+    workqueue = context.find(request)
+    query_of(request)
+    return json_answer(await _shown(context, workqueue))
 
 
 async def put(request: web.Request) -> web.Response:
     context, info = request.app[CONTEXT], request.match_info
-    manifest = await read_json(request)
-    workqueue = parse_manifest(manifest, name=info["queue"], namespace=info["namespace"])
-    if workqueue.namespace != info["namespace"]:
-        raise ProblemError(Problem.NOT_ALLOWED, "metadata.namespace is not the namespace of the path.")
-    new = await context.store.get(workqueue.namespace, workqueue.name) is None
-    await _apply(context, workqueue)
-    return json_response(await _shown(context, workqueue), 201 if new else 200)
+    query_of(request)
+    wanted = read_manifest(await json_of(request), info["namespace"], info["queue"])
+    async with context.defining:
+        old = context.catalogue.get(wanted.namespace, wanted.name)
+        check_change(old, wanted)
+        await context.queues.apply(wanted)
+    return json_answer(await _shown(context, wanted), 201 if old is None else 200)
 
 
 async def patch(request: web.Request) -> web.Response:
-    context, workqueue = request.app[CONTEXT], await find_queue(request)
-    merged = merge_patch(manifest_object(workqueue), await read_json(request))
-    changed = parse_manifest(merged, name=workqueue.name, namespace=workqueue.namespace)
-    await _apply(context, changed)
-    return json_response(await _shown(context, changed))
+    context = request.app[CONTEXT]
+    context.find(request)
+    query_of(request)
+    change = await json_of(request)
+    async with context.defining:
+        old = context.find(request)
+        wanted = patched(old, change)
+        check_change(old, wanted)
+        await context.queues.apply(wanted)
+    return json_answer(await _shown(context, wanted))
 
 
 async def delete(request: web.Request) -> web.Response:
-    context, workqueue = request.app[CONTEXT], await find_queue(request)
-    where = (workqueue.namespace, workqueue.name)
-    depth = await context.broker.depth(*where)
-    waiting = sum(depth.ready) + depth.unacked
-    if waiting and request.query.get("force") != "true":
-        detail = f"{waiting} messages wait in the queue. Add ?force=true to delete it with them."
-        raise ProblemError(Problem.CONFLICT, detail, waiting=waiting)
-    await context.store.delete(*where)
-    await context.broker.delete(*where)
-    await context.store.forget(*where)
+    context = request.app[CONTEXT]
+    force = read_flag(query_of(request, "force"), "force")
+    async with context.defining:
+        workqueue = context.find(request)
+        depth = await _depth(context, workqueue)
+        waiting = sum(depth.ready) + depth.unacked
+        if waiting and not force:
+            raise ProblemError(
+                Problem.CONFLICT,
+                f"{waiting} messages wait in the queue. Let them be handled first, or lose them with ?force=true.",
+                waiting=waiting,
+            )
+        await context.queues.remove(workqueue.namespace, workqueue.name)
     return web.Response(status=204)
 
 
-async def _set_paused(request: web.Request, paused: bool) -> web.Response:
-    context, workqueue = request.app[CONTEXT], await find_queue(request)
-    changed = msgspec.structs.replace(workqueue, spec=msgspec.structs.replace(workqueue.spec, paused=paused))
-    await context.store.put(changed)
-    return json_response(await _shown(context, changed))
+async def _set_paused(request: web.Request, value: bool) -> web.Response:
+    context = request.app[CONTEXT]
+    query_of(request)
+    async with context.defining:
+        changed = paused(context.find(request), value)
+        await context.queues.apply(changed)
+    return json_answer(await _shown(context, changed))
 
 
 async def pause(request: web.Request) -> web.Response:
@@ -95,24 +131,14 @@ async def resume(request: web.Request) -> web.Response:
     return await _set_paused(request, False)
 
 
-async def sessions(request: web.Request) -> web.Response:
-    """Who holds which session since when, and how many messages wait behind; sessions that only wait come last."""
-    context, workqueue = request.app[CONTEXT], await find_queue(request)
-    where = (workqueue.namespace, workqueue.name)
-    limit, after = read_page(request.query)
-    found: dict[str, dict[str, Any]] = {}
-    for held in await context.store.held(*where):
-        if held.session is not None:
-            entry = {"replica": held.replica, "message_id": held.message_id, "since": format_time(held.since)}
-            found[held.session] = {"session": held.session, **entry, "waiting": 0}
-    for replica in await context.store.replicas(*where):
-        for session, head, behind in replica.report.waiting:
-            if session is None:
-                continue
-            idle = {"session": session, "replica": None, "message_id": head, "since": None, "waiting": behind + 1}
-            found[session] = found[session] | {"waiting": behind} if session in found else idle
-    wanted = request.query.get("session")
-    items = sorted((e for e in found.values() if wanted in (None, e["session"])), key=lambda e: str(e["session"]))
-    items = [entry for entry in items if after is None or entry["session"] > after]
-    following = items[limit - 1]["session"] if len(items) > limit else None
-    return json_response({"items": items[:limit], "next": following})
+def routes(queues: str, queue: str) -> list[web.RouteDef]:
+    """The paths of all queues of a namespace, and of one."""
+    return [
+        web.get(queues, index),
+        web.get(queue, show),
+        web.put(queue, put, expect_handler=when_wanted),
+        web.patch(queue, patch, expect_handler=when_wanted),
+        web.delete(queue, delete),
+        web.post(f"{queue}/pause", pause),
+        web.post(f"{queue}/resume", resume),
+    ]

@@ -1,31 +1,51 @@
-"""From an HTTP request to a message: everything a sender may say, checked."""
+"""From the head of an HTTP request to a message: everything that a sender may say, checked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
 
 import msgspec
 
-from contracts.api import MAX_WAIT_SECONDS
 from contracts.errors import PermanentError
 from contracts.identity import check_key
 from contracts.message import DEFAULT_CONTENT_TYPE, Message
 from contracts.problems import Problem, ProblemError
 from contracts.text import check_session, decode_header, is_token
 
-_META = "kubedaemon-meta-"
-_PASSED_ON = ("traceparent", "tracestate")
-_LATER = ("kubedaemon-delay", "kubedaemon-deliver-at", "kubedaemon-ttl", "kubedaemon-result-url")
+SESSION: Final = "kubedaemon-session"
+KEY: Final = "idempotency-key"
+META: Final = "kubedaemon-meta-"
+
+_PREFIXES: Final = ("kubedaemon-", "ce-")
+_OTHERS: Final = frozenset({KEY, "content-type", "content-encoding", "traceparent", "tracestate"})
+_LATER: Final = {
+    "kubedaemon-delay": "scheduled messages are",
+    "kubedaemon-deliver-at": "scheduled messages are",
+    "kubedaemon-ttl": "expiry is",
+    "kubedaemon-result-url": "result callbacks are",
+    "kubedaemon-result-format": "result callbacks are",
+}
+_OF_HANDLERS: Final = frozenset(
+    f"kubedaemon-{name}"
+    for name in (
+        "attempt callback-url deadline enqueued-at message-id namespace outcome queue status token".split()  # noqa: SIM905
+    )
+)
+"""What a handler is called with: one that relays its own request may leave these in. They mean nothing here."""
+
+_STRUCTURED: Final = "application/cloudevents"
 
 
 class Enqueue(msgspec.Struct, frozen=True):
-    """What a sender asks for, before it has an id and a time."""
+    """What a sender asks for, before it has an id, a time and a body."""
 
-    session: str | None
-    key: str | None
-    content_type: str
-    meta: dict[str, str]
-    headers: dict[str, str]
+    session: str | None = None
+    key: str | None = None
+    content_type: str = DEFAULT_CONTENT_TYPE
+    meta: dict[str, str] = {}
+    headers: dict[str, str] = {}
 
     def message(self, namespace: str, queue: str, message_id: str, at: float, body: bytes) -> Message:
         return Message(
@@ -41,71 +61,112 @@ class Enqueue(msgspec.Struct, frozen=True):
         )
 
 
-def malformed(error: PermanentError) -> ProblemError:
-    return ProblemError(Problem.MALFORMED_REQUEST, str(error))
-
-
 def read_headers(headers: Iterable[tuple[str, str]]) -> Enqueue:
     """The metadata of a message. Raises ``ProblemError`` that names the header and says what is wrong with it."""
+    taken: dict[str, str] = {}
+    for given, value in headers:
+        name = given.lower()
+        if name not in _OTHERS and not name.startswith(_PREFIXES):
+            continue
+        if name not in taken:
+            taken[name] = value
+        elif name == "tracestate":
+            taken[name] += f",{value}"
+        else:
+            raise _malformed(name, f"{shown(name)}: is given twice")
+    return _enqueue(taken)
+
+
+def _enqueue(taken: dict[str, str]) -> Enqueue:
     session, key, content_type = None, None, DEFAULT_CONTENT_TYPE
     meta: dict[str, str] = {}
     passed: dict[str, str] = {}
-    seen: set[str] = set()
-    try:
-        for given, value in headers:
-            name = given.lower()
-            if name in ("kubedaemon-session", "idempotency-key") and name in seen:
-                raise PermanentError(f"{given}: is given twice")
-            seen.add(name)
-            if name == "kubedaemon-session":
-                session = check_session(decode_header(value, given), given)
-            elif name == "idempotency-key":
+    for name, value in taken.items():
+        try:
+            if name == SESSION:
+                session = check_session(decode_header(value, shown(name)), shown(name))
+            elif name == KEY:
                 key = check_key(value)
             elif name == "content-type":
-                content_type = _visible(value, given)
-            elif name.startswith(_META):
-                meta[_meta_name(name[len(_META) :], given)] = decode_header(value, given)
-            elif name in _PASSED_ON or name.startswith("ce-"):
-                passed[name] = decode_header(value, given)
-            elif name in _LATER:
-                raise ProblemError(Problem.NOT_IMPLEMENTED, f"{given} is not built yet; send the message without it")
-    except ProblemError:
-        raise
-    except PermanentError as error:
-        raise malformed(error) from error
+                content_type = _content_type(value)
+            elif name.startswith(META):
+                meta[_meta_name(name)] = decode_header(value, shown(name))
+            elif name.startswith("ce-"):
+                passed[name] = decode_header(value, shown(name))
+            elif name.startswith("trace"):
+                passed[name] = _visible(value, name)
+            elif name not in _OF_HANDLERS:
+                _refuse(name, value)
+        except ProblemError:
+            raise
+        except PermanentError as error:
+            raise _malformed(name, str(error)) from error
+    if session is None and "ce-partitionkey" in passed:
+        session = _partition_key(passed["ce-partitionkey"])
     return Enqueue(session, key, content_type, meta, passed)
+
+
+def _malformed(name: str, detail: str) -> ProblemError:
+    return ProblemError(Problem.MALFORMED_REQUEST, detail, header=shown(name))
+
+
+def shown(name: str) -> str:
+    """A header's name as people write it."""
+    return "-".join(part.capitalize() for part in name.split("-"))[:80]
 
 
 def _visible(value: str, name: str) -> str:
     if not value or any(not 0x20 <= ord(character) <= 0x7E for character in value):
-        raise PermanentError(f"{name}: holds something other than printable ASCII")
+        problem = "holds bytes outside printable ASCII" if value else "is empty"
+        raise PermanentError(f"{shown(name)}: {problem}")
     return value
 
 
-def _meta_name(name: str, given: str) -> str:
-    if not is_token(name):
-        raise PermanentError(f"{given}: the name behind Kubedaemon-Meta- is missing or no HTTP token")
-    return name
-
-
-def read_prefer(values: Iterable[str]) -> float | None:
-    """The seconds of ``Prefer: wait=N`` (RFC 7240), cut to the most that is served; None where it is not asked for."""
-    for value in values:
-        for preference in value.split(","):
-            name, _, seconds = preference.partition(";")[0].strip().partition("=")
-            if name.strip().lower() == "wait":
-                return _wait(seconds.strip().strip('"'), "Prefer: wait")
-    return None
-
-
-def read_wait(query: Mapping[str, str]) -> float:
-    """The seconds of ``?wait=N``, 0 where it is not asked for."""
-    return _wait(query["wait"], "wait") if "wait" in query else 0.0
-
-
-def _wait(text: str, name: str) -> float:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
+def _content_type(value: str) -> str:
+    visible = _visible(value, "content-type")
+    if visible.lower().startswith(_STRUCTURED):
         raise ProblemError(
-            Problem.MALFORMED_REQUEST, f"{name}: write whole seconds, such as wait=30; got {text[:40]!r}"
+            Problem.NOT_IMPLEMENTED,
+            "Content-Type: structured CloudEvents are not built yet; send the data as the body and the attributes "
+            "as ce-* headers.",
+            header="Content-Type",
         )
-    return float(min(int(text), MAX_WAIT_SECONDS))
+    return visible
+
+
+def _meta_name(name: str) -> str:
+    """In lower case, as header names are compared."""
+    short = name[len(META) :]
+    if not is_token(short):
+        raise PermanentError(f"{shown(name)}: the name behind Kubedaemon-Meta- is missing, or no HTTP token")
+    return short
+
+
+def _partition_key(value: str) -> str:
+    try:
+        return check_session(value, "Ce-Partitionkey")
+    except PermanentError as error:
+        raise _malformed("ce-partitionkey", str(error)) from error
+
+
+def _refuse(name: str, value: str) -> None:
+    """What a sender means by a header of ours must never be passed over in silence."""
+    if name == "content-encoding":
+        if value.strip().lower() not in ("", "identity"):
+            raise ProblemError(
+                Problem.NOT_ALLOWED,
+                f"Content-Encoding: {value[:40]!a} is not taken. The handler gets the body byte for byte, without "
+                "this header: send it unpacked, or say in Content-Type what it is.",
+                header="Content-Encoding",
+            )
+        return
+    later = _LATER.get(name)
+    if later is not None:
+        raise ProblemError(
+            Problem.NOT_IMPLEMENTED,
+            f"{shown(name)}: {later} not built yet; the message was not accepted. Send it without this header.",
+            header=shown(name),
+        )
+    near = get_close_matches(name, (SESSION, META + "name", *_LATER), 1)
+    hint = f"; did you mean {shown(near[0])}?" if near else ""
+    raise PermanentError(f"{shown(name)}: is no header that Kubedaemon knows{hint}")

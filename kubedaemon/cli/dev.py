@@ -8,38 +8,59 @@ from pathlib import Path
 
 import click
 
+from kubedaemon.cli.verb import refuse_everywhere, verb
 
-@click.command()
-@click.option("-f", "--file", "files", multiple=True, type=click.Path(path_type=Path), help="A manifest; repeatable.")
-@click.option("--queue", help="A queue with all defaults.  [default: default, where nothing else is named]")
-@click.option("--exec", "command", help="The handler: a command that answers POST /message on $PORT.")
-@click.option("--handler", "handler_url", help="A handler that runs already, as http://HOST:PORT; not scaled.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
+_NOT_HERE = {
+    "namespace": "dev makes its queues in 'default'; a manifest with metadata.namespace (-f) makes one elsewhere",
+    "url": "dev listens on this machine; choose its port with --port",
+    "token": "dev is open to this machine without one",
+    "output": "dev prints no answers; --log-format json is for its log",
+}
+
+
+@verb(
+    "kubedaemon dev --exec 'python handler.py'",
+    "kubedaemon dev -f queue.yaml --exec 'node handler.js' --port 9000",
+    "kubedaemon dev --queue mails --handler http://127.0.0.1:3000",
+    local=True,
+)
+@click.option(
+    "-f", "--file", "files", multiple=True, metavar="FILE", type=click.Path(path_type=Path),
+    help="A manifest; may be repeated, and hold several queues.",
+)  # fmt: skip
+@click.option("--queue", metavar="NAME", help="A queue with all defaults, beside those of -f.  [default: default]")
+@click.option("--exec", "command", metavar="COMMAND", help="Starts a handler, which serves HTTP on $PORT.")
+@click.option("--handler", "handler_url", metavar="URL", help="A handler that runs already; it is not scaled.")
+@click.option(
+    "--port",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Where it listens; 0 takes a free one.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    default="console",
+    show_default=True,
+    help="Of the log that goes to standard error.",
+)
 def dev(
     files: tuple[Path, ...], queue: str | None, command: str | None, handler_url: str | None, port: int, log_format: str
 ) -> None:
-    """Run everything on this machine: no services, nothing to set up.
+    """Run everything on this machine: nothing to install or set up.
 
-    Handlers are started on a free $PORT when there is work, as many as it takes, and stopped when there is none.
-
-    \b
-    Examples:
-      kubedaemon dev --exec 'python handler.py'
-      kubedaemon dev -f queue.yaml --exec 'node handler.js'
-      kubedaemon dev --handler http://127.0.0.1:3000
+    Handlers are started when there is work, as many as it takes, each on a $PORT of its own, and stopped when there
+    is none. Without --exec and --handler, messages are accepted and wait. Ctrl-C stops it.
     """
+    refuse_everywhere(_NOT_HERE)
+    if command is not None and handler_url is not None:
+        raise click.UsageError("--exec and --handler exclude each other: either dev runs the handler, or you do.")
+    words = _split(command)
+
     from kubedaemon.dev.options import DevOptions
     from kubedaemon.dev.runtime import run
 
-    if command is not None and handler_url is not None:
-        raise click.UsageError("--exec and --handler exclude each other: who runs the handler, dev or you?")
-    try:
-        words = tuple(shlex.split(command)) if command is not None else ()
-    except ValueError as error:
-        raise click.UsageError(f"--exec: {error}; the command is split into words as a shell would") from error
-    if command is not None and not words:
-        raise click.UsageError("--exec: the command is empty")
     options = DevOptions(
         files=files,
         queue=queue,
@@ -49,3 +70,17 @@ def dev(
         log_format="json" if log_format == "json" else "console",
     )
     sys.exit(run(options))
+
+
+def _split(command: str | None) -> tuple[str, ...]:
+    if command is None:
+        return ()
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise click.UsageError(
+            f"--exec: {command!r} cannot be split into words ({str(error).lower()}); balance its quotes."
+        ) from error
+    if not words or not words[0]:
+        raise click.UsageError("--exec: the command is empty; write one such as 'python handler.py'.")
+    return words

@@ -1,139 +1,116 @@
-"""``kubedaemon messages``, ``sessions`` and ``dead-letters``: what is in a queue, and what to do about it."""
+"""``kubedaemon messages``: what is known of a queue's messages, and their results."""
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from kubedaemon.cli.common import call, emit, everywhere
+from kubedaemon.cli.calling import call
+from kubedaemon.cli.output import complain, emit, items, raw
+from kubedaemon.cli.verb import Family, queue_argument, where
+from kubedaemon.cli.waiting import Deadline, result_by, tell_end, timeout_option
 
-_MESSAGE = ("ID", "STATE", "SESSION", "ATTEMPT#", "ENQUEUED", "ENDED", "REASON")
-_DEAD = ("ID", "SESSION", "ATTEMPT#", "DEAD", "REASON")
-_SESSION = ("SESSION", "REPLICA", "MESSAGE", "SINCE", "WAITING#")
-
-
-def _message_row(item: dict[str, Any]) -> list[object]:
-    names = ("id", "state", "session", "attempt", "enqueued_at", "ended_at", "reason")
-    return [item.get(name) for name in names]
+STATES = ("queued", "scheduled", "running", "retrying", "succeeded", "dead", "cancelled", "expired")
 
 
-def _get(where: dict[str, Any], *path: str, **query: object) -> Any:
-    chosen = {name: str(value) for name, value in query.items() if value is not None}
-    return call(where, lambda client: client.call("GET", *path, query=chosen)).json()
-
-
-def _post(where: dict[str, Any], body: Any, *path: str) -> Any:
-    content = None if body is None else json.dumps(body).encode()
-    return call(where, lambda client: client.call("POST", *path, body=content)).json()
-
-
-@click.group()
+@click.group(
+    cls=Family,
+    examples=(
+        "kubedaemon messages list default --state dead",
+        "kubedaemon messages show default ID",
+        "kubedaemon messages result default ID --wait",
+    ),
+)
 def messages() -> None:
-    """Look at a queue's messages and their results."""
+    """Look at messages, their attempts and results."""
 
 
-@messages.command("list")
-@click.argument("queue")
-@click.option("--state", help="queued, running, retrying, succeeded, dead …")
-@click.option("--session")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1000))
-@click.option("--after", help="The cursor that the page before ended with.")
-@everywhere
-def list_messages(
-    queue: str, state: str | None, session: str | None, limit: int, after: str | None, **where: Any
+def paging(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--limit, --all and --after."""
+    for option in (
+        click.option("--after", metavar="CURSOR", help="Go on behind a page that ended with this cursor."),
+        click.option("--all", "everything", is_flag=True, help="Every one, over as many pages as it takes."),
+        click.option("--limit", type=click.IntRange(min=1), help="At most so many.  [default: 100]"),
+    ):
+        command = option(command)
+    return command
+
+
+def check_limit(limit: int | None, everything: bool) -> int | None:
+    """How many at most; None is all of them."""
+    if everything and limit is not None:
+        raise click.UsageError("--all and --limit exclude each other.")
+    return None if everything else limit or 100
+
+
+@messages.command(
+    "list",
+    examples=(
+        "kubedaemon messages list default",
+        "kubedaemon messages list default --state dead --limit 20",
+        "kubedaemon messages list default --session me --all --output json",
+    ),
+)
+@queue_argument()
+@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
+@click.option("--session", metavar="TEXT", help="Only those of this session.")
+@paging
+def list_(
+    queue: str, state: str | None, session: str | None, limit: int | None, everything: bool, after: str | None
 ) -> None:
-    """The messages of QUEUE that are known, newest first."""
-    page = _get(where, queue, "messages", state=state, session=session, limit=limit, after=after)
-    emit(page, where["output"], _MESSAGE, _message_row)
+    """List the messages of a queue that are known, newest first."""
+    from kubedaemon.display import views
+
+    here, at_most = where(), check_limit(limit, everything)
+    query = {name: value for name, value in (("state", state), ("session", session)) if value is not None}
+    page = call(here, lambda client: client.collect(queue, "messages", query=query, at_most=at_most, after=after))
+    such = " that are like that" if query else ""
+    items(page, here.output, views.messages, f"queue {queue} has no messages{such}")
 
 
-@messages.command("show")
-@click.argument("queue")
+@messages.command(
+    "show",
+    examples=("kubedaemon messages show default ID", "kubedaemon messages show default ID --output yaml"),
+)
+@queue_argument()
 @click.argument("message_id", metavar="ID")
-@everywhere
-def show_message(queue: str, message_id: str, **where: Any) -> None:
-    """One message of QUEUE with every attempt at it."""
-    message = _get(where, queue, "messages", message_id)
-    emit(message, where["output"], _MESSAGE, _message_row)
-    if where["output"] == "table" and message["attempts"]:
-        names = ("attempt", "replica", "started_at", "ended_at", "status", "outcome", "body")
-        columns = ("ATTEMPT#", "REPLICA", "STARTED", "ENDED", "STATUS#", "OUTCOME", "BODY")
-        emit({"items": message["attempts"]}, "table", columns, lambda item: [item[name] for name in names])
+def show(queue: str, message_id: str) -> None:
+    """Show one message with every attempt at it."""
+    from kubedaemon.display import views
+
+    here = where()
+    message = call(here, lambda client: client.get(queue, "messages", message_id))
+    emit(message, here.output, lambda width: views.message(message, width))
 
 
-@messages.command("result")
-@click.argument("queue")
+@messages.command(
+    "result",
+    examples=(
+        "kubedaemon messages result default ID",
+        "kubedaemon messages result default ID --wait --timeout 5m > result.bin",
+    ),
+)
+@queue_argument()
 @click.argument("message_id", metavar="ID")
-@click.option("--wait", default=0, type=click.IntRange(0, 300), help="Seconds to wait for the end.")
-@everywhere
-def message_result(queue: str, message_id: str, wait: int, **where: Any) -> None:
-    """The handler's own answer, raw. Exits 1 where there is none."""
-    path = (queue, "messages", message_id, "result")
-    answer = call(where, lambda client: client.call("GET", *path, query={"wait": str(wait)}))
-    if answer.status == 202:
-        raise click.ClickException(answer.json()["detail"])
-    sys.stdout.buffer.write(answer.body)
-    sys.stdout.buffer.flush()
+@click.option("--wait", is_flag=True, help="Wait for the end.")
+@timeout_option
+def result(queue: str, message_id: str, wait: bool, timeout: float) -> None:
+    """Print what the handler answered, raw; exits with 1 where there is no result."""
+    from kubedaemon.client import EndedBadly
 
-
-@click.group()
-def sessions() -> None:
-    """Look at who holds which session."""
-
-
-@sessions.command("list")
-@click.argument("queue")
-@click.argument("session", required=False)
-@everywhere
-def list_sessions(queue: str, session: str | None, **where: Any) -> None:
-    """The sessions of QUEUE that are held or wait in a replica."""
-    names = ("session", "replica", "message_id", "since", "waiting")
-    page = _get(where, queue, "sessions", session=session, limit=1000)
-    emit(page, where["output"], _SESSION, lambda item: [item[name] for name in names])
-
-
-@click.group("dead-letters")
-def dead_letters() -> None:
-    """Look at messages that ended dead, send them back, purge them."""
-
-
-@dead_letters.command("list")
-@click.argument("queue")
-@click.option("--session")
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 1000))
-@click.option("--after", help="The cursor that the page before ended with.")
-@everywhere
-def list_dead(queue: str, session: str | None, limit: int, after: str | None, **where: Any) -> None:
-    """The dead letters of QUEUE with their reasons, newest first."""
-    names = ("id", "session", "attempt", "dead_at", "reason")
-    page = _get(where, queue, "dead-letters", session=session, limit=limit, after=after)
-    emit(page, where["output"], _DEAD, lambda item: [item[name] for name in names])
-
-
-@dead_letters.command("redrive")
-@click.argument("queue")
-@click.option("--all", "everything", is_flag=True, help="Every dead letter of the queue.")
-@click.option("--id", "ids", multiple=True, help="This one; repeatable.")
-@everywhere
-def redrive(queue: str, everything: bool, ids: tuple[str, ...], **where: Any) -> None:
-    """Send dead letters of QUEUE back, as a new generation of the same messages."""
-    if everything == bool(ids):
-        raise click.UsageError("say which: --all, or --id ID (repeatable)")
-    body = {"all": True} if everything else {"filter": {"ids": list(ids)}}
-    emit(
-        _post(where, body, queue, "dead-letters", "redrive"), where["output"], ("REDRIVEN#",), lambda x: [x["redriven"]]
-    )
-
-
-@dead_letters.command("purge")
-@click.argument("queue")
-@click.confirmation_option("--yes", prompt="Take away every dead letter of this queue?")
-@everywhere
-def purge(queue: str, **where: Any) -> None:
-    """Take every dead letter of QUEUE away, for good."""
-    query = {"all": "true"}
-    answer = call(where, lambda client: client.call("DELETE", queue, "dead-letters", query=query)).json()
-    emit(answer, where["output"], ("PURGED#",), lambda x: [x["purged"]])
+    here, deadline = where(), Deadline(timeout if wait else 0)
+    try:
+        answer = call(here, lambda client: result_by(client, queue, message_id, deadline))
+    except EndedBadly as error:
+        complain(tell_end(error))
+        sys.exit(1)
+    if answer.status != 202:
+        raw(answer.body)
+        return
+    state = answer.json().get("state", "not at its end")
+    later = here.again("messages", "result", queue, message_id, "--wait")
+    complain(f"message {message_id} is {state}: there is no result yet. Wait for it with {later}.")
+    sys.exit(1)

@@ -3,102 +3,144 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from kubedaemon.cli.common import call, emit, everywhere
+from kubedaemon.cli.calling import call
+from kubedaemon.cli.output import complain, done, note, raw
+from kubedaemon.cli.verb import Where, queue_argument, verb, where
+from kubedaemon.cli.waiting import Deadline, result_by, tell_end, timeout_option
+
+if TYPE_CHECKING:
+    from kubedaemon.client import Answer, Client
 
 
-@click.command()
-@click.argument("queue")
-@click.argument("data", required=False)
-@click.option("--session", help="Messages of one session are handled one at a time, in order.")
-@click.option("--wait", is_flag=True, help="Wait for the end and print the handler's own answer.")
-@click.option(
-    "--timeout", default=30, show_default=True, type=click.IntRange(1, 300), help="Seconds that --wait waits."
+@verb(
+    "kubedaemon send default hello --session me --wait",
+    "kubedaemon send orders '{\"order\": 17}' --key order-17 --meta source=shop",
+    "kubedaemon send photos --content-type image/jpeg < photo.jpg",
 )
-@click.option("--content-type", help="Guessed from the data where it is not given.")
-@click.option("--key", help="Idempotency key: the same key is handled once, however often it is sent.")
-@click.option("--meta", multiple=True, metavar="NAME=VALUE", help="Metadata for the handler; repeatable.")
-@everywhere
+@queue_argument()
+@click.argument("data", required=False, metavar="[DATA|-]")
+@click.option("--session", metavar="TEXT", help="Messages of one session are handled one at a time, in order.")
+@click.option("--wait", is_flag=True, help="Wait for the end, and print what the handler answered, raw.")
+@timeout_option
+@click.option("--content-type", metavar="TYPE", help="Of the data; guessed from it otherwise.")
+@click.option("--key", metavar="TEXT", help="Idempotency key: sent twice with one key, it is handled once.")
+@click.option("--meta", multiple=True, metavar="NAME=VALUE", help="Passed on to the handler; may be repeated.")
 def send(
     queue: str,
     data: str | None,
     session: str | None,
     wait: bool,
-    timeout: int,
+    timeout: float,
     content_type: str | None,
     key: str | None,
     meta: tuple[str, ...],
-    **where: Any,
 ) -> None:
-    """Send DATA to QUEUE; with - or nothing, what stands on standard input.
+    """Send a message to a queue, and wait for its result.
 
-    \b
-    Examples:
-      kubedaemon send default 'hello' --session me --wait
-      kubedaemon send default '{"n": 1}' --key order-17
-      cat photo.jpg | kubedaemon send photos - --content-type image/jpeg
+    DATA is the message; without it, or with -, standard input is. Prints the message's id, or with --wait the
+    handler's answer; a message that ends dead, expired or cancelled says why, and exits with 1.
     """
-    body = sys.stdin.buffer.read() if data in (None, "-") else str(data).encode()
-    headers = _headers(session, content_type or _guess(body), key, meta)
+    here = where()
+    said = {"session": session, "key": key, "meta": _meta(meta), "content_type": content_type}
+    _check(session, key, content_type)
+    body = _read(data)
+    said["content_type"] = content_type or guess(body)
     if wait:
-        headers["Prefer"] = f"wait={timeout}"
-
-    from kubedaemon.client import Answer, ApiError, Client
-
-    async def work(client: Client) -> Answer | ApiError:
-        try:
-            return await client.call("POST", queue, "messages", headers=headers, body=body)
-        except ApiError as error:
-            if "Kubedaemon-Status" in error.headers:
-                return error
-            raise
-
-    answer = call(where, work)
-    if isinstance(answer, ApiError):
-        click.echo(f"{answer.headers['Kubedaemon-Status']}: {answer.problem.get('detail', '')}", err=True)
-        sys.exit(1)
-    if wait and answer.status == 200:
-        sys.stdout.buffer.write(answer.body)
-        sys.stdout.buffer.flush()
+        _send_and_wait(here, queue, body, said, timeout)
         return
-    accepted = answer.json()
-    if where["output"] == "table":
-        click.echo(accepted["id"])
-    else:
-        emit(accepted, where["output"], (), lambda item: ())
-    if wait:
-        click.echo(
-            f"not ended within {timeout} s; look with: kubedaemon messages result {queue} {accepted['id']}", err=True
-        )
+    accepted = call(here, lambda client: client.send(queue, body, **said)).json()  # type: ignore[arg-type]
+    done(accepted, here.output, str(accepted.get("id")))
+
+
+def _send_and_wait(here: Where, queue: str, body: bytes, said: dict[str, Any], timeout: float) -> None:
+    from kubedaemon.client import EndedBadly
+
+    deadline = Deadline(timeout)
+    accepted: dict[str, Any] = {}
+
+    async def work(client: Client) -> Answer:
+        answer = await client.send(queue, body, **said, wait_seconds=deadline.portion())
+        if answer.status == 202:
+            accepted.update(answer.json())
+            if deadline.left > 0:
+                return await result_by(client, queue, str(accepted["id"]), deadline)
+        return answer
+
+    try:
+        answer = call(here, work)
+    except EndedBadly as error:
+        complain(tell_end(error))
         sys.exit(1)
+    if answer.status != 202:
+        raw(answer.body)
+        return
+    later = here.again("messages", "result", queue, str(accepted["id"]), "--wait")
+    complain(f"message {accepted['id']} has not ended in {timeout:g} s, and goes on. Look later with {later}.")
+    sys.exit(1)
 
 
-def _headers(session: str | None, content_type: str, key: str | None, meta: tuple[str, ...]) -> dict[str, str]:
-    from contracts.text import encode_header
-
-    headers = {"Content-Type": content_type}
-    if session is not None:
-        headers["Kubedaemon-Session"] = encode_header(session)
-    if key is not None:
-        headers["Idempotency-Key"] = key
-    for entry in meta:
-        name, sign, value = entry.partition("=")
-        if not sign or not name:
-            raise click.UsageError(f"--meta {entry!r}: write NAME=VALUE")
-        headers[f"Kubedaemon-Meta-{name}"] = encode_header(value)
-    return headers
+def _read(data: str | None) -> bytes:
+    if data not in (None, "-"):
+        return os.fsencode(str(data))
+    stream = sys.stdin.buffer
+    if stream.isatty():
+        note("the message is what you type now; Ctrl-D on a line of its own ends it")
+    return stream.read()
 
 
-def _guess(body: bytes) -> str:
+def guess(body: bytes) -> str:
+    """The content type of data for which none is given."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
         return "application/octet-stream"
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            return "text/plain; charset=utf-8"
+        return "application/json"
+    return "text/plain; charset=utf-8"
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _check(session: str | None, key: str | None, content_type: str | None) -> None:
+    """What the server would refuse, said before anything is sent and in the words of the options."""
+    from contracts.errors import PermanentError
+    from contracts.identity import check_key
+    from contracts.text import check_session
+
     try:
-        return "application/json" if isinstance(json.loads(text), dict | list) else "text/plain; charset=utf-8"
-    except ValueError:
-        return "text/plain; charset=utf-8"
+        if session is not None:
+            check_session(session, "--session")
+        if key is not None:
+            check_key(key)
+    except PermanentError as error:
+        raise click.UsageError(str(error).replace("Idempotency-Key", "--key")) from error
+    if content_type is not None and (
+        not content_type.strip() or not content_type.isascii() or not content_type.isprintable()
+    ):
+        raise click.UsageError(f"--content-type: {content_type!r} is none; write one such as application/json.")
+
+
+def _meta(entries: tuple[str, ...]) -> dict[str, str]:
+    from contracts.text import is_token
+
+    found: dict[str, str] = {}
+    for entry in entries:
+        name, sign, value = entry.partition("=")
+        if not sign or not is_token(name):
+            raise click.UsageError(f"--meta: {entry!r}: write NAME=VALUE, with a name of letters, digits and '-'.")
+        if name.lower() in found:
+            raise click.UsageError(f"--meta: {name.lower()!r} is given twice.")
+        found[name.lower()] = value
+    return found

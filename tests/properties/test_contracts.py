@@ -78,7 +78,7 @@ def test_times_survive_to_the_millisecond(at: float) -> None:
     assert math.isclose(parse_time(format_time(at)), at, abs_tol=0.0011)
 
 
-@pytest.mark.parametrize("wrong", ["", "5", "-1s", "1e3s", "1 s", "s", "1w", "١s", "nan s", "1.s"])
+@pytest.mark.parametrize("wrong", ["", "5", "-1s", "1e3s", "1 s", "s", "1w", "\u0661s", "nan s", "1.s"])
 def test_what_is_no_duration_is_refused(wrong: str) -> None:
     with pytest.raises(PermanentError, match="duration"):
         parse_duration(wrong)

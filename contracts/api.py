@@ -121,6 +121,7 @@ def queue_object(
         "spec": spec_object(workqueue.spec),
         "status": {
             "ready": sum(depth.ready),
+            "unacked": depth.unacked,
             "in_flight": in_flight,
             "scheduled": 0,
             "dead": depth.dead,

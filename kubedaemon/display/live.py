@@ -65,7 +65,7 @@ class Board:
             status = item.get("status") or {}
             rates, replicas = status.get("rates") or {}, status.get("replicas") or {}
             for kind, value in (
-                ("backlog", (status.get("ready") or 0) + (status.get("in_flight") or 0)),
+                ("backlog", views.backlog(status) or 0),
                 ("in", rates.get("arrivals_per_second") or 0),
                 ("out", rates.get("settled_per_second") or 0),
                 ("replicas", replicas.get("observed") or 0),
@@ -146,7 +146,7 @@ class Board:
         table.add_column(style="cyan", no_wrap=True, width=bars)
         table.add_column(no_wrap=True, overflow="ellipsis")
         for kind, name, value in (
-            ("backlog", "backlog", f"{number(status.get('ready'))} ready, {number(status.get('in_flight'))} in flight"),
+            ("backlog", "backlog", views.waiting(status)),
             ("in", "arrive", f"{rate(rates.get('arrivals_per_second'))}/s"),
             ("out", "settle", f"{rate(rates.get('settled_per_second'))}/s"),
             (

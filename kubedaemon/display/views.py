@@ -19,7 +19,7 @@ _STATES = {"dead": "red", "expired": "red", "retrying": "yellow", "running": "cy
 
 QUEUE_COLUMNS = (
     Column("NAME", least=12),
-    Column("READY", right=True),
+    Column("BACKLOG", right=True),
     Column("IN FLIGHT", right=True, keep=6),
     Column("SESSIONS", right=True, keep=3),
     Column("DEAD", right=True, keep=7),
@@ -39,7 +39,7 @@ def queue_cells(queue: Json) -> list[Cell]:
     status = queue.get("status") or {}
     return [
         clean(queue.get("name")),
-        number(status.get("ready")),
+        number(backlog(status)),
         number(status.get("in_flight")),
         number(status.get("sessions")),
         dead(status),
@@ -48,6 +48,19 @@ def queue_cells(queue: Json) -> list[Cell]:
         Text("yes", style="yellow") if status.get("paused") else "no",
         clean(status.get("reason") or ""),
     ]
+
+
+def backlog(status: Json) -> int | None:
+    """Messages ready or unacked: what waits in a replica's window has left the broker's count, and still waits."""
+    ready, held = status.get("ready"), status.get("unacked", status.get("in_flight"))
+    return None if ready is None else ready + (held or 0)
+
+
+def waiting(status: Json) -> str:
+    """The backlog in words: how many wait, and how many are being handled."""
+    whole, in_flight = backlog(status), status.get("in_flight")
+    behind = None if whole is None else max(0, whole - (in_flight or 0))
+    return f"{number(behind)} waiting, {number(in_flight)} in flight"
 
 
 def dead(status: Json) -> Text:
@@ -78,7 +91,7 @@ def queue(item: Json) -> RenderableType:
         ("queue", Text(clean(item.get("name")), style="bold")),
         ("namespace", clean(item.get("namespace"))),
         ("deliveries", Text("paused", style="yellow") if status.get("paused") else "on"),
-        ("messages", f"{number(status.get('ready'))} ready, {number(status.get('in_flight'))} in flight{age}"),
+        ("messages", f"{waiting(status)}{age}"),
         ("scheduled", number(status.get("scheduled"))),
         ("sessions", f"{number(status.get('sessions'))} held or waiting in a replica"),
         ("dead letters", dead(status)),

@@ -205,6 +205,7 @@ async def test_the_numbers_are_live(api: Api) -> None:
     assert delivered.message.session == "a"
     assert {
         "ready": 2,
+        "unacked": 0,
         "in_flight": 1,
         "scheduled": 0,
         "dead": 0,

@@ -34,9 +34,9 @@ def test_the_table_of_queues(server: Server) -> None:
     result = run("queues", url=server.url)
     assert (0, "") == (result.exit_code, result.stderr)
     expected = [
-        "NAME        READY  IN FLIGHT  SESSIONS  DEAD  REPLICAS  RATE/S  PAUSED  REASON",
-        "words       1,204          8        12     3       2/4     296  no      1204 waiting at 20 ms each",
-        "thumbnails  1,204          8        12     3       2/4     296  yes     1204 waiting at 20 ms each",
+        "NAME        BACKLOG  IN FLIGHT  SESSIONS  DEAD  REPLICAS  RATE/S  PAUSED  REASON",
+        "words         1,212          8        12     3       2/4     296  no      1204 waiting at 20 ms each",
+        "thumbnails    1,212          8        12     3       2/4     296  yes     1204 waiting at 20 ms each",
     ]
     assert expected == result.stdout.splitlines()
 
@@ -53,7 +53,7 @@ def test_on_a_narrow_terminal_it_shows_what_matters_most(server: Server, width: 
 def test_one_queue_in_full(server: Server) -> None:
     shown = run("queues", "words", url=server.url).stdout
     for part in (
-        "1,204 ready, 8 in flight; the oldest is 4.2s old",
+        "1,204 waiting, 8 in flight; the oldest is 4.2s old",
         "2 observed, 4 desired; 0 to 8 allowed",
         "310/s arrive, 296/s settle",
         "5, of 1m each; when dead: continue",

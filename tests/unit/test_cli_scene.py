@@ -51,7 +51,8 @@ def refuses(problem: Problem, detail: str, headers: dict[str, str] | None = None
 
 def queue(name: str = "words", *, paused: bool = False, **status: Any) -> dict[str, Any]:
     numbers = {
-        "ready": 1204,
+        "ready": 1200,
+        "unacked": 12,
         "in_flight": 8,
         "scheduled": 0,
         "dead": 3,

@@ -26,7 +26,8 @@ def drawn(what: RenderableType, width: int = 200, color: bool = False) -> str:
 
 def queue(name: str = "words", **status: Any) -> dict[str, Any]:
     numbers: dict[str, Any] = {
-        "ready": 1204,
+        "ready": 1200,
+        "unacked": 12,
         "in_flight": 8,
         "dead": 0,
         "sessions": 12,
@@ -195,7 +196,7 @@ def test_the_board_of_one_queue_shows_its_sessions() -> None:
     held = {"session": "zoë", "replica": "words-1", "message_id": "m", "since": None, "waiting": 2}
     board.update([queue(paused=True)], [held], now=1.0)
     shown = "\n".join(frame(board, 100, 30))
-    for part in ("1,204 ready, 8 in flight", "31.0/s", "2 observed, 2 desired", "paused; all is well", "zoë"):
+    for part in ("1,204 waiting, 8 in flight", "31.0/s", "2 observed, 2 desired", "paused; all is well", "zoë"):
         assert part in shown
 
 

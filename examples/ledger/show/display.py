@@ -47,7 +47,7 @@ def panel(watch: Watch) -> Panel:
     backlog = Text(sparkline([one.backlog for one in watch.samples]), style="yellow")
     replicas = Text(sparkline([one.observed for one in watch.samples]), style="cyan")
     numbers.add_row("handled", done, f"{now.handled:,} of {watch.total:,}, {watch.rate():,.0f}/s")
-    numbers.add_row("backlog", backlog, f"{now.ready:,} ready, {now.in_flight} in flight")
+    numbers.add_row("backlog", backlog, f"{now.waiting:,} waiting, {now.in_flight} in flight")
     numbers.add_row("replicas", replicas, f"{now.observed} observed, {now.desired} desired")
     numbers.add_row("sessions", "", f"{now.sessions} held or waiting in a replica")
     events = [Text(f"{seconds:6.1f} s  {event}") for seconds, event in watch.events[-EVENTS_SHOWN:]]
@@ -83,7 +83,7 @@ def _tell(console: Console, watch: Watch, told: int) -> int:
     if watch.samples:
         now = watch.samples[-1]
         console.out(
-            f"{now.seconds:6.1f} s  handled {now.handled}/{watch.total} ({watch.rate():.0f}/s)  ready {now.ready}"
+            f"{now.seconds:6.1f} s  handled {now.handled}/{watch.total} ({watch.rate():.0f}/s)  waiting {now.waiting}"
             f"  in flight {now.in_flight}  sessions {now.sessions}  replicas {now.observed}/{now.desired}",
             highlight=False,
         )

@@ -54,7 +54,9 @@ async def kill(watch: Watch, books: Books, dev_pid: int) -> Kill:
             case (pid, called_at) if pid != dev_pid and descends(pid, dev_pid):
                 os.kill(pid, signal.SIGKILL)
                 done = Kill(pid, time.time(), time.time() - called_at, sample)
-                watch.note(f"killed handler {pid} under load: {sample.in_flight} calls in flight, {sample.ready} wait")
+                watch.note(
+                    f"killed handler {pid} under load: {sample.in_flight} calls in flight, {sample.waiting} wait"
+                )
                 return done
         await asyncio.sleep(0.02)
     raise DemoError("no handler of dev's was found that could be killed")

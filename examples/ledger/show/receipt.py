@@ -92,7 +92,10 @@ def figures(run: Run) -> list[tuple[str, str]]:
         ("backlog", f"{sparkline([one.backlog for one in run.samples])}  at most {backlog:,}"),
         ("replicas", f"{sparkline([one.observed for one in run.samples])}  at most {most}"),
         ("killed", f"handler {kill.pid} at {kill.sample.seconds:.1f} s, {kill.sample.in_flight} calls in flight"),
-        ("what it cost", f"{found.called_again} transfers called again{replaced}"),
+        (
+            "what it cost",
+            f"{found.called_again} {'transfer' if found.called_again == 1 else 'transfers'} called again{replaced}",
+        ),
         ("balances", found.found_checksum),
         ("serial", found.expected_checksum),
     ]

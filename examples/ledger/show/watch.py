@@ -23,6 +23,7 @@ class Sample:
     seconds: float
     handled: int
     ready: int
+    unacked: int
     in_flight: int
     scheduled: int
     dead: int
@@ -33,7 +34,12 @@ class Sample:
     @property
     def backlog(self) -> int:
         """What is not settled yet."""
-        return self.ready + self.in_flight + self.scheduled
+        return self.ready + self.unacked + self.scheduled
+
+    @property
+    def waiting(self) -> int:
+        """What no handler has yet, in the broker or in a replica's window."""
+        return max(0, self.ready + self.unacked - self.in_flight)
 
 
 class Watch:
@@ -70,7 +76,7 @@ class Watch:
             handled=self._books.handled(),
             observed=replicas["observed"],
             desired=replicas["desired"],
-            **{name: status[name] for name in ("ready", "in_flight", "scheduled", "dead", "sessions")},
+            **{name: status[name] for name in ("ready", "unacked", "in_flight", "scheduled", "dead", "sessions")},
         )
         async with self._changed:
             self.samples.append(sample)

@@ -1,7 +1,7 @@
 """The narrow Protocols between the components and what they stand on. They speak in turns: many things a call.
 
 A *broker* implements Consumers, Publisher, Topology, Depths, Doorbell and DeadLetters; a *store* implements Fence,
-Pushes, Views and Definitions. Whatever an adapter cannot do for now is a ``TransientError``; nothing of the library
+Pushes, Views, Orders and Definitions. Whatever an adapter cannot do for now is a ``TransientError``; nothing of the library
 below it comes through. ``tests/ports`` states what each must guarantee, for every adapter alike.
 """
 
@@ -59,7 +59,10 @@ class Publisher(Protocol):
         """
 
     async def bury(self, letters: Sequence[DeadLetter]) -> list[KubedaemonError | None]:
-        """As ``publish``, to the dead letters of each message's own queue."""
+        """As ``publish``, to the dead letters of the queue that each letter names."""
+
+    async def delay(self, messages: Sequence[tuple[Message, float]]) -> list[KubedaemonError | None]:
+        """As ``publish``, but each comes to the front when it is due (Unix seconds): never early, at most 1 s late."""
 
 
 class Topology(Protocol):
@@ -154,6 +157,25 @@ class Views(Protocol):
         """Drops all that is kept of a queue that was deleted."""
 
 
+class Orders(Protocol):
+    """What people may order. Each answers the record as it is then, None where there is nothing to order it of."""
+
+    async def redrive_in_place(self, message: Message) -> bool:
+        """Starts a message that blocks its session anew, as this newer generation, where it stands.
+
+        False: it blocks nothing, and is to be published. Safe to repeat.
+        """
+
+    async def cancel(self, namespace: str, queue: str, message_id: str) -> Record | None:
+        """Ends a message that no attempt holds; one that runs or has ended is answered as it is."""
+
+    async def release(self, namespace: str, queue: str, session: str, retry_seconds: float) -> Record | None:
+        """Ends the attempt that holds the session, as an interruption; its message is due again after so long."""
+
+    async def skip(self, namespace: str, queue: str, session: str, reason: str) -> Record | None:
+        """Ends the session's head as dead, whether it runs, waits for its retry or blocks; the session goes on."""
+
+
 class Definitions(Protocol):
     """The queues themselves, as the components read and watch them."""
 
@@ -170,5 +192,5 @@ class Definitions(Protocol):
         """Calls ``on_change(namespace, queue, workqueue or None)`` for each queue now and whenever one changes."""
 
 
-class Store(Fence, Pushes, Views, Definitions, Protocol):
+class Store(Fence, Pushes, Views, Orders, Definitions, Protocol):
     """All that one store is asked for."""

@@ -31,9 +31,10 @@ class NoAnswer(msgspec.Struct, frozen=True, gc=False):
     ``timeout``: no complete answer within the queue's ``timeoutSeconds``.
     ``garbage``: what came back is not HTTP.
     ``too-large``: the result is longer than a result may be.
+    ``silent``: it was accepted, and no heartbeat came within the queue's ``heartbeatTimeoutSeconds``.
     """
 
-    kind: Literal["refused", "lost", "timeout", "garbage", "too-large"]
+    kind: Literal["refused", "lost", "timeout", "garbage", "too-large", "silent"]
     detail: str = ""
 
 
@@ -43,6 +44,7 @@ class Settle(StrEnum):
     ACK = "ack"
     RETRY = "retry"
     DEAD_LETTER = "dead-letter"
+    ACCEPTED = "accepted"
     INTERRUPTED = "interrupted"
     NOT_ATTEMPTED = "not-attempted"
 
@@ -55,6 +57,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 
 
 _ACK = Verdict(Settle.ACK)
+_ACCEPTED = Verdict(Settle.ACCEPTED)
 
 _RETRIED = frozenset({404, 405, 408, 409, 423, 425, 429})
 
@@ -69,6 +72,7 @@ _BY_FAILURE = {
     "lost": Settle.INTERRUPTED,
     "timeout": Settle.RETRY,
     "garbage": Settle.RETRY,
+    "silent": Settle.RETRY,
     "too-large": Settle.DEAD_LETTER,
 }
 
@@ -81,20 +85,30 @@ def _by_status(status: int) -> Settle:
     return Settle.DEAD_LETTER
 
 
-def judge(answer: Answer | NoAnswer) -> Verdict:
+def judge(answer: Answer | NoAnswer, *, asynchronous: bool = False) -> Verdict:
     """The answer table of the public contract, section 1, as one function.
 
     A status of 5xx or one that asks for patience is retried, any other 3xx or 4xx is final, and
     ``Kubedaemon-Outcome`` overrules the status; an outcome nobody knows is a failed attempt that says so.
+    ``asynchronous``: the handler's answer to /init said that its 202 means accepted, to be finished later.
     """
     if isinstance(answer, NoAnswer):
         detail = f": {answer.detail}" if answer.detail else ""
         name = "result-too-large" if answer.kind == "too-large" else answer.kind
         return Verdict(_BY_FAILURE[answer.kind], f"{name}{detail}")
     if answer.outcome is None:
+        if asynchronous and answer.status == 202:
+            return _ACCEPTED
         settle = _by_status(answer.status)
         return _ACK if settle is Settle.ACK else Verdict(settle, f"the handler answered {answer.status}")
-    named = _BY_OUTCOME.get(answer.outcome.strip().lower())
+    outcome = answer.outcome.strip().lower()
+    if outcome == "accepted":
+        if 200 <= answer.status < 300:
+            return _ACCEPTED
+        return Verdict(
+            Settle.RETRY, f"{OUTCOME_HEADER}: accepted goes with a 2xx, the handler answered {answer.status}"
+        )
+    named = _BY_OUTCOME.get(outcome)
     if named is None:
         return Verdict(Settle.RETRY, f"unknown {OUTCOME_HEADER}: {answer.outcome[:80]!r}")
     if named is Settle.ACK:

@@ -123,7 +123,7 @@ def queue_object(
             "ready": sum(depth.ready),
             "unacked": depth.unacked,
             "in_flight": in_flight,
-            "scheduled": 0,
+            "scheduled": depth.scheduled,
             "dead": depth.dead,
             "sessions": sessions,
             "oldest_age_seconds": oldest_age_seconds,

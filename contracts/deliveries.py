@@ -33,9 +33,13 @@ Happening = Delivered | ChannelLost | Proven
 
 
 class Depth(msgspec.Struct, frozen=True, kw_only=True):
-    """How many messages a queue holds. ``ready`` is per partition; ``unacked`` over all; ``dead`` its dead letters."""
+    """How many messages a queue holds. ``ready`` is per partition; ``unacked`` over all; ``dead`` its dead letters.
+
+    ``scheduled`` are those that come back when they are due.
+    """
 
     ready: tuple[int, ...]
     unacked: int
     dead: int
+    scheduled: int = 0
     oldest_enqueued_at: float | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from contracts.message import Message
-from contracts.records import Attempt, Ending, Plan, Report
+from contracts.records import Attempt, Ending, Plan, Progress, Report, SessionState
 
 
 class Renew(msgspec.Struct, frozen=True):
@@ -27,8 +27,10 @@ class Claim(msgspec.Struct, frozen=True):
     """May I call the handler with this message?
 
     ``nonce`` names this try (unique within the incarnation), so that a repeat is known; ``max_concurrent`` bounds
-    the attempts of the whole queue; ``start=False`` only asks how the message ended, and never starts an attempt.
-    Answered by ``Claimed``, ``Ended``, ``HeldBy``, ``Full``, ``Later`` or ``Idle`` (not ended, and not started).
+    the attempts of the whole queue, ``rate`` their starts a second (0: no limit); ``start=False`` only asks how the
+    message ended, and never starts an attempt.
+    Answered by ``Claimed``, ``Ended``, ``HeldBy``, ``Full``, ``Later``, ``Idle`` (not ended, and not started) or
+    ``Fenced``.
     """
 
     message: Message
@@ -36,21 +38,50 @@ class Claim(msgspec.Struct, frozen=True):
     max_concurrent: int
     at: float
     start: bool = True
+    rate: float = 0.0
+
+
+class Assert(msgspec.Struct, frozen=True):
+    """I am running this attempt, which you allowed and have forgotten: take it down again.
+
+    Answered by ``Claimed`` with the epoch from now on, or ``Fenced`` where somebody else has it by now.
+    """
+
+    message: Message
+    nonce: int
+    attempt: int
+    failures: int
+    interruptions: int
+    at: float
+
+
+class StateWrite(msgspec.Struct, frozen=True):
+    """What becomes of the session's state with the commit; None deletes it."""
+
+    state: SessionState | None
+    keep_seconds: float
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """The message has ended. Answered by ``Done``, or ``Fenced`` where the epoch is no longer the current one."""
+    """The message has ended: outcome, emitted messages and session state in one step.
+
+    ``attempt`` is None where it ended without a call. ``block``: a dead one holds its session until it is redriven or
+    skipped. Answered by ``Done``; ``Fenced`` where the epoch is no longer the current one; ``Forgotten``.
+    """
 
     message: Message
     epoch: int
-    attempt: Attempt
+    attempt: Attempt | None
     ending: Ending
+    emitted: list[Message] = []
+    write: StateWrite | None = None
+    block: bool = False
 
 
 class Fail(msgspec.Struct, frozen=True):
     """The attempt has ended and the message has not: a failure, or an interruption. Due again at ``due_at`` (Unix).
 
-    Answered by ``Done`` or ``Fenced``.
+    Answered by ``Done``, ``Fenced`` or ``Forgotten``.
     """
 
     message: Message
@@ -61,10 +92,42 @@ class Fail(msgspec.Struct, frozen=True):
 
 
 class Withdraw(msgspec.Struct, frozen=True):
-    """The claimed attempt was never made: as if it had not been claimed. Answered by ``Done`` or ``Fenced``."""
+    """The claimed attempt was never made: as if it had not been claimed. Answers as ``Fail`` has."""
 
     message: Message
     epoch: int
+
+
+class Advance(msgspec.Struct, frozen=True):
+    """The attempt goes on: the handler has accepted it, or says how far it is. Answers as ``Fail`` has."""
+
+    message: Message
+    epoch: int
+    accepted: bool
+    progress: Progress | None
+
+
+class ReadState(msgspec.Struct, frozen=True):
+    """The state of the session that this attempt holds. Answered by ``StateFound``, ``Fenced`` or ``Forgotten``."""
+
+    message: Message
+    epoch: int
+
+
+class Recall(msgspec.Struct, frozen=True):
+    """How did this attempt end? Answered by ``Recalled``."""
+
+    id: str
+    generation: int
+    attempt: int
+    epoch: int
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """All that the ending asks for is published: a redelivery need not do it again. Answered by ``Done``."""
+
+    id: str
+    generation: int
 
 
 class Settle(msgspec.Struct, frozen=True):
@@ -84,36 +147,51 @@ class Leave(msgspec.Struct, frozen=True):
     """I stop: my lease ends, and what I hold is free. Answered by ``Done``."""
 
 
-Operation = Renew | Claim | Commit | Fail | Withdraw | Settle | Propose | Leave
+Operation = (
+    Renew | Claim | Assert | Commit | Fail | Withdraw | Advance | ReadState | Recall | Mark | Settle | Propose | Leave
+)
 
 
 class Renewed(msgspec.Struct, frozen=True):
-    """The live incarnations to plan with, sorted, and the plan that holds."""
+    """The live incarnations to plan with, sorted, and the plan that holds.
+
+    ``life`` tells one life of the store from another: a new one has forgotten every attempt, and replicas assert
+    what they run. Nobody is allowed anything else for ``quarantine_seconds`` more.
+    """
 
     members: tuple[str, ...]
     plan: Plan
+    life: int = 0
+    quarantine_seconds: float = 0.0
 
 
 class Claimed(msgspec.Struct, frozen=True):
     """The attempt is recorded and yours: call the handler.
 
-    ``failures`` and ``interruptions`` count the attempts before this one that ended so.
+    ``failures`` and ``interruptions`` count the attempts before this one that ended so. ``generation`` is newer than
+    the delivery's where the message was redriven in its place.
     """
 
     epoch: int
     attempt: int
     failures: int
     interruptions: int
+    generation: int
 
 
 class Ended(msgspec.Struct, frozen=True):
     """The message has ended already: finish what its ending asks for, ack it, and do not call the handler.
 
-    ``ending`` is None where only the fact is left, not what it was (a twin of an earlier generation).
+    ``ending`` is None where only the fact is left, not what it was (a twin of an earlier generation). ``marked``:
+    nothing is left to publish. ``blocks``: it holds its session until it is redriven or skipped; you are told then.
     """
 
     ending: Ending | None
     attempts: int = 0
+    emitted: list[Message] = []
+    marked: bool = False
+    blocks: bool = False
+    generation: int = 1
 
 
 class HeldBy(msgspec.Struct, frozen=True):
@@ -127,13 +205,25 @@ class Full(msgspec.Struct, frozen=True):
 
 
 class Later(msgspec.Struct, frozen=True):
-    """Not due yet: wait so many seconds."""
+    """Not yet: it is not due, or the store is in quarantine. Wait so many seconds."""
 
     seconds: float
 
 
 class Idle(msgspec.Struct, frozen=True):
     """It has not ended, and you asked not to start it."""
+
+
+class StateFound(msgspec.Struct, frozen=True):
+    """The session's state as it is committed; None where there is none."""
+
+    state: SessionState | None
+
+
+class Recalled(msgspec.Struct, frozen=True):
+    """The outcome of an attempt that has ended: ack, retry, dead-letter or interrupted. None: not known as ended."""
+
+    outcome: str | None
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -150,10 +240,29 @@ class Fenced(msgspec.Struct, frozen=True):
     """Somebody else owns this now, or your lease is unknown: nothing was written."""
 
 
-Reply = Renewed | Claimed | Ended | HeldBy | Full | Later | Idle | Planned | Done | Fenced
+class Forgotten(msgspec.Struct, frozen=True):
+    """This epoch is of an earlier life of the store: assert what you run, then say it again."""
+
+
+Reply = (
+    Renewed
+    | Claimed
+    | Ended
+    | HeldBy
+    | Full
+    | Later
+    | Idle
+    | StateFound
+    | Recalled
+    | Planned
+    | Done
+    | Fenced
+    | Forgotten
+)
 
 DONE = Done()
 FENCED = Fenced()
+FORGOTTEN = Forgotten()
 FULL = Full()
 IDLE = Idle()
 
@@ -164,8 +273,23 @@ class Freed(msgspec.Struct, frozen=True):
     lane: str | None
 
 
+class Revoked(msgspec.Struct, frozen=True):
+    """Pushed to the replica whose attempt was ended for it: an operator released or skipped its session."""
+
+    lane: str
+    epoch: int
+
+
 class Replanned(msgspec.Struct, frozen=True):
     """Pushed to every replica: the plan or the members have changed, renew to see them."""
 
 
-Push = Freed | Replanned
+Push = Freed | Revoked | Replanned
+
+EPOCHS_PER_LIFE = 1 << 40
+"""Epochs count within a life of the store, and start above ``life`` times this: no two lives share one."""
+
+
+def life_of(epoch: int) -> int:
+    """The life of the store that an epoch is of."""
+    return epoch // EPOCHS_PER_LIFE

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from contracts.message import Message
 from contracts.text import encode_header
@@ -40,6 +42,24 @@ def message_heads(host: str, namespace: str, queue: str) -> Callable[[Message, i
         ).encode("ascii")
 
     return head
+
+
+class Batch(msgspec.Struct, frozen=True, rename="camel"):
+    """The answer to /init that turns batches on: at most so many messages, gathered for at most so long."""
+
+    max_messages: Annotated[int, Meta(ge=1, le=1000)] = 64
+    max_wait_ms: Annotated[float, Meta(ge=0, le=60_000)] = 5
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What a handler turned on in its answer to /init. ``asynchronous``: its 202 means that it finishes later."""
+
+    batch: Batch | None = None
+    asynchronous: bool = msgspec.field(name="async", default=False)
+    format: Literal["json", "msgpack"] = "json"
+
+
+NO_OPTIONS = Options()
 
 
 def init_body(namespace: str, queue: str, replica: str) -> bytes:

@@ -18,6 +18,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Identity is (namespace, queue, id, generation): redriving raises the generation. Times are Unix seconds.
     ``meta`` is the sender's own, names in lower case; ``headers`` are trace and CloudEvents headers to pass on.
+    From ``expires_at`` on no new attempt starts; ``deliver_at`` is when a scheduled one comes due; 0 is never and now.
     """
 
     namespace: str
@@ -30,20 +31,38 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     enqueued_at: float = 0.0
     meta: dict[str, str] = {}
     headers: dict[str, str] = {}
+    expires_at: float = 0.0
+    deliver_at: float = 0.0
+    result_url: str = ""
+    result_format: str = ""
 
     @property
     def lane(self) -> str:
         """The key under which deliveries take turns: the session, or the message itself when it has none."""
         return f"s:{self.session}" if self.session is not None else f"m:{self.id}"
 
+    def of_generation(self, generation: int) -> Message:
+        """The same message as another generation."""
+        return msgspec.structs.replace(self, generation=generation)
+
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that ended dead, with the reason in words, as the dead-letter queue holds it."""
+    """A message that ended dead, with the reason in words, as the dead-letter queue holds it.
+
+    ``kept_by`` names the queue whose dead letters hold it where that is not the message's own: an emitted message
+    whose queue is gone is kept by the queue of the message that emitted it.
+    """
 
     message: Message
     reason: str
     dead_at: float
     attempts: int = 0
+    kept_by: str = ""
+
+    @property
+    def queue(self) -> str:
+        """The queue whose dead letters hold it."""
+        return self.kept_by or self.message.queue
 
 
 _T = TypeVar("_T")

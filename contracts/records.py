@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from hashlib import blake2b
 
 import msgspec
 
@@ -53,6 +54,25 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     body: bytes = b""
 
 
+class Progress(msgspec.Struct, frozen=True):
+    """How far the handler says it is: 0 to 100 percent, and a note for people."""
+
+    percent: float | None = None
+    note: str = ""
+
+
+class SessionState(msgspec.Struct, frozen=True):
+    """What a handler keeps under a session. ``etag`` is a strong validator of the bytes and their type."""
+
+    body: bytes
+    content_type: str
+
+    @property
+    def etag(self) -> str:
+        digest = blake2b(self.content_type.encode() + b"\0" + self.body, digest_size=12)
+        return f'"{digest.hexdigest()}"'
+
+
 class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A message as the store knows it: the truth about attempts and endings, and what readers are shown."""
 
@@ -69,6 +89,8 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     interruptions: int = 0
     attempts: list[Attempt] = []
     due_at: float = 0.0
+    deliver_at: float = 0.0
+    progress: Progress | None = None
     ending: Ending | None = None
 
 

@@ -82,11 +82,12 @@ class Spec(Part, frozen=True):
 
 
 class WorkQueue(msgspec.Struct, frozen=True, kw_only=True):
-    """A queue in a namespace, as its owner wants it."""
+    """A queue in a namespace, as its owner wants it. ``resumes`` counts its resumptions: each starts halted replicas."""
 
     name: str
     namespace: str = "default"
     spec: Spec = Spec()
+    resumes: int = 0
 
 
 class ManifestError(PermanentError):

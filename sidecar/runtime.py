@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import structlog
@@ -12,7 +12,7 @@ import structlog
 from backends.ports import Consumers, Fence, Publisher, Pushes
 from contracts.answers import Answer, NoAnswer
 from contracts.deliveries import Happening
-from contracts.errors import KubedaemonError
+from contracts.errors import KubedaemonError, PermanentError
 from contracts.fence import Push
 from contracts.handler import init_body, message_heads
 from contracts.records import replica_name
@@ -26,22 +26,25 @@ from sidecar.core.effects import (
     Call,
     CheckHandler,
     CloseChannel,
+    Delay,
     Effect,
     Left,
     OpenChannel,
+    Publish,
     Widen,
 )
 from sidecar.core.events import (
     Answered,
-    Buried,
     Drain,
     Event,
+    Fate,
     HandlerGone,
     HandlerReady,
     Now,
     Pushed,
     Redefined,
     Replied,
+    Sent,
     StoreFailed,
 )
 from sidecar.core.turn import SidecarCore
@@ -112,7 +115,7 @@ class Sidecar:
     def detach(self, reason: str) -> None:
         """The handler is gone: its calls are interrupted, and nothing starts until another is attached."""
         self._drop_client()
-        self._happen(HandlerGone(reason))
+        self._happen(HandlerGone(reason, died=True))
 
     def redefine(self, workqueue: WorkQueue) -> None:
         """The queue's definition has changed."""
@@ -215,14 +218,19 @@ class Sidecar:
         else:
             self._happen(Replied(effect.ref, replies))
 
-    def _bury(self, effect: Bury) -> None:
-        self._spawn(self._publish_dead(effect))
+    def _publish(self, effect: Publish) -> None:
+        self._spawn(self._send(effect.ref, self._publisher.publish(effect.messages)))
 
-    async def _publish_dead(self, effect: Bury) -> None:
+    def _bury(self, effect: Bury) -> None:
         for letter in effect.letters:
             self._log.warning("dead-lettered", message=letter.message.id, reason=letter.reason)
-        outcomes = await self._publisher.bury(effect.letters)
-        self._happen(Buried(effect.ref, [outcome is None for outcome in outcomes]))
+        self._spawn(self._send(effect.ref, self._publisher.bury(effect.letters)))
+
+    def _delay(self, effect: Delay) -> None:
+        self._spawn(self._send(effect.ref, self._publisher.delay(effect.messages)))
+
+    async def _send(self, ref: int, sending: Awaitable[list[KubedaemonError | None]]) -> None:
+        self._happen(Sent(ref, [_fate(outcome) for outcome in await sending]))
 
     def _call(self, effect: Call) -> None:
         self._metrics.calls.inc()
@@ -279,13 +287,21 @@ class Sidecar:
             self._spawn(client.close())
 
 
+def _fate(outcome: KubedaemonError | None) -> Fate:
+    if outcome is None:
+        return Fate.HELD
+    return Fate.NO_QUEUE if isinstance(outcome, PermanentError) else Fate.UNKNOWN
+
+
 _DO: dict[type[Effect], Callable[[Sidecar, Any], None]] = {
     OpenChannel: Sidecar._open,
     Widen: Sidecar._widen,
     Ack: Sidecar._ack,
     CloseChannel: Sidecar._close_channel,
     AskStore: Sidecar._ask_store,
+    Publish: Sidecar._publish,
     Bury: Sidecar._bury,
+    Delay: Sidecar._delay,
     Call: Sidecar._call,
     AbandonCall: Sidecar._abandon,
     CheckHandler: Sidecar._check_handler,

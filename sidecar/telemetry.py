@@ -63,7 +63,7 @@ class QueueTelemetry:
         tally: dict[str, int] = {}
         seconds = 0.0
         for operation in operations:
-            if isinstance(operation, Commit | Fail):
+            if isinstance(operation, Commit | Fail) and operation.attempt is not None:
                 attempt = operation.attempt
                 outcome = attempt.outcome or ""
                 tally[outcome] = tally.get(outcome, 0) + 1

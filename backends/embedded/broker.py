@@ -7,6 +7,7 @@ channel in line gets it. Nothing here waits or reads a clock; happenings leave t
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from zlib import crc32
@@ -18,6 +19,10 @@ from contracts.message import DeadLetter, Message
 from contracts.workqueue import WorkQueue
 
 CallSoon = Callable[[Callable[[], None]], object]
+CallAt = Callable[[float, Callable[[], None]], object]
+
+_LONGEST_TIMER_SECONDS = 3600.0
+"""Far times are approached in steps, so that a change of the wall clock is followed, and no timer is too long."""
 
 
 class _Channel:
@@ -61,11 +66,12 @@ class _Partition:
 
 
 class _Queue:
-    __slots__ = ("bell", "dead", "partitions")
+    __slots__ = ("bell", "dead", "partitions", "scheduled")
 
     def __init__(self, partitions: int) -> None:
         self.partitions = [_Partition() for _ in range(partitions)]
         self.dead: dict[tuple[str, int], DeadLetter] = {}
+        self.scheduled = 0
         self.bell: Callable[[], None] | None = None
 
     def partition_of(self, message: Message) -> _Partition:
@@ -138,9 +144,13 @@ class EmbeddedConsumer:
 
 
 class EmbeddedBroker:
-    """A ``backends.ports.Broker`` in memory. ``call_soon`` defers happenings; by default to the running loop."""
+    """A ``backends.ports.Broker`` in memory.
 
-    def __init__(self, call_soon: CallSoon | None = None) -> None:
+    ``call_soon`` defers happenings and ``call_at`` what comes due (Unix seconds); by default the running loop does.
+    """
+
+    def __init__(self, call_soon: CallSoon | None = None, call_at: CallAt | None = None) -> None:
+        self._call_at = call_at or _call_at
         self._queues: dict[tuple[str, str], _Queue] = {}
         self._call_soon = call_soon or (lambda callback: asyncio.get_running_loop().call_soon(callback))
 
@@ -180,6 +190,23 @@ class EmbeddedBroker:
                 outcomes.append(None)
         return outcomes
 
+    async def delay(self, messages: Sequence[tuple[Message, float]]) -> list[KubedaemonError | None]:
+        outcomes: list[KubedaemonError | None] = []
+        for message, due_at in messages:
+            queue = self._queues.get((message.namespace, message.queue))
+            if queue is None:
+                outcomes.append(PermanentError(f"there is no queue {message.queue!r} to come back to"))
+                continue
+            queue.scheduled += 1
+            self._call_at(due_at, lambda message=message, queue=queue: self._due(message, queue))  # type: ignore[misc]
+            outcomes.append(None)
+        return outcomes
+
+    def _due(self, message: Message, queue: _Queue) -> None:
+        queue.scheduled -= 1
+        if self._queues.get((message.namespace, message.queue)) is queue:
+            self._publish(message)
+
     async def declare(self, workqueue: WorkQueue) -> None:
         key, wanted = (workqueue.namespace, workqueue.name), workqueue.spec.partitions
         queue = self._queues.get(key)
@@ -210,6 +237,7 @@ class EmbeddedBroker:
         heads = [part.ready[0].enqueued_at for part in found.partitions if part.ready]
         return Depth(
             ready=tuple(len(part.ready) for part in found.partitions),
+            scheduled=found.scheduled,
             unacked=sum(len(channel.unacked) for part in found.partitions for channel in part.line),
             dead=len(found.dead),
             oldest_enqueued_at=min(heads, default=None),
@@ -229,3 +257,13 @@ class EmbeddedBroker:
     async def remove(self, namespace: str, queue: str, keys: Sequence[tuple[str, int]]) -> int:
         dead = self._find(namespace, queue).dead
         return sum(dead.pop(key, None) is not None for key in keys)
+
+
+def _call_at(due_at: float, callback: Callable[[], None]) -> None:
+    """Calls back at this time of the wall clock, never before."""
+    left = due_at - time.time()
+    if left <= 0:
+        callback()
+    else:
+        loop = asyncio.get_running_loop()
+        loop.call_later(min(left, _LONGEST_TIMER_SECONDS), _call_at, due_at, callback)

@@ -9,8 +9,11 @@ from backends.embedded.state import Kept, Lock, Member, QueueState
 from contracts.fence import (
     DONE,
     FENCED,
+    FORGOTTEN,
     FULL,
     IDLE,
+    Advance,
+    Assert,
     Claim,
     Claimed,
     Commit,
@@ -19,17 +22,23 @@ from contracts.fence import (
     HeldBy,
     Later,
     Leave,
+    Mark,
     Operation,
     Planned,
     Propose,
+    ReadState,
+    Recall,
+    Recalled,
     Renew,
     Renewed,
     Reply,
     Settle,
+    StateFound,
     Withdraw,
+    life_of,
 )
 from contracts.message import Message
-from contracts.records import Attempt, State, replica_name
+from contracts.records import State, replica_name
 
 
 class Now:
@@ -60,92 +69,133 @@ def _renew(state: QueueState, incarnation: str, op: Renew, now: Now) -> Reply:
     members = state.plannable(now.monotonic)
     if members != before:
         state.announce(but=incarnation)
-    return Renewed(members, state.plan)
+    return Renewed(members, state.plan, state.life, state.quarantine_seconds(now.monotonic))
 
 
 def _claim(state: QueueState, incarnation: str, op: Claim, now: Now) -> Reply:
     message = op.message
-    lock = state.locks.get(message.lane)
+    lane = message.lane
+    lock = state.locks.get(lane)
     if lock is not None and lock.owner == incarnation and lock.nonce == op.nonce:
         # A repeat, its answer was lost: known even past the lease, so that what it holds can be given back.
         return _claimed(lock, state.records[message.id])
     if not state.alive(incarnation, now.monotonic):
         return FENCED
     record = state.record_of(message)
-    if record.generation > message.generation:
+    if record.generation > message.generation and not record.in_place:
         return Ended(None)
     if record.ending is not None:
-        return Ended(record.ending, record.attempt)
+        return _ended(record)
     if lock is not None:
         if state.alive(lock.owner, now.monotonic):
-            state.waiting_for_lane.setdefault(message.lane, set()).add(incarnation)
+            state.waiting_for_lane.setdefault(lane, set()).add(incarnation)
             return HeldBy(replica_name(lock.owner))
         state.unlock(lock)
-    if record.due_at > now.wall:
-        return Later(record.due_at - now.wall)
+    wait = max(record.due_at - now.wall, state.quarantine_seconds(now.monotonic))
+    if wait > 0:
+        return Later(wait)
+    return _start(state, incarnation, op, record, now)
+
+
+def _start(state: QueueState, incarnation: str, op: Claim, record: Kept, now: Now) -> Reply:
+    """Nothing is in the way of the attempt itself; what may be is a pause, no room, or the queue's rate."""
     if not op.start:
         return IDLE
     if state.running(now.monotonic) >= op.max_concurrent:
         state.waiting_for_room.add(incarnation)
         return FULL
+    if op.rate and (wait := state.pace(op.rate, now.monotonic)):
+        return Later(wait)
     _close_open_attempt(state, record, now)
     record.attempt += 1
-    record.state = State.RUNNING
-    record.open_by = incarnation
-    record.opened_at = op.at
-    return _claimed(state.lock(incarnation, op.nonce, message, op.at), record)
+    record.open_by, record.opened_at = incarnation, op.at
+    return _hold(state, incarnation, op.nonce, op.message, record, op.at)
+
+
+def _hold(state: QueueState, incarnation: str, nonce: int, message: Message, record: Kept, at: float) -> Reply:
+    record.state, record.accepted = State.RUNNING, False
+    state.heads[message.lane] = message.id
+    return _claimed(state.lock(incarnation, nonce, message, at), record)
 
 
 def _claimed(lock: Lock, record: Kept) -> Claimed:
-    return Claimed(lock.epoch, record.attempt, record.failures, record.interruptions)
+    return Claimed(lock.epoch, record.attempt, record.failures, record.interruptions, record.generation)
+
+
+def _ended(record: Kept) -> Ended:
+    return Ended(record.ending, record.attempt, record.emitted, record.marked, record.blocks, record.generation)
 
 
 def _close_open_attempt(state: QueueState, record: Kept, now: Now) -> None:
     """An attempt that was started and never ended died with its replica: an interruption."""
     if record.open_by is not None:
-        record.interruptions += 1
-        attempt = Attempt(
-            attempt=record.attempt,
-            replica=replica_name(record.open_by),
-            started_at=record.opened_at,
-            ended_at=now.wall,
-            outcome="interrupted",
-        )
-        state.attempted(record, attempt)
-        record.open_by = None
+        state.interrupt(record, now.wall)
 
 
-def _end_attempt(state: QueueState, message: Message, epoch: int) -> Kept | None:
-    """The record of the attempt that holds this epoch, its lane freed; None where the epoch is not current."""
+def _assert(state: QueueState, incarnation: str, op: Assert, now: Now) -> Reply:
+    message = op.message
     lock = state.locks.get(message.lane)
-    if lock is None or lock.epoch != epoch:
+    if lock is not None:
+        same = lock.owner == incarnation and lock.nonce == op.nonce
+        return _claimed(lock, state.records[message.id]) if same else FENCED
+    record = state.record_of(message)
+    over = record.ending is not None or record.generation > message.generation or record.attempt > op.attempt
+    if over or not state.alive(incarnation, now.monotonic):
+        return FENCED
+    record.attempt, record.failures, record.interruptions = op.attempt, op.failures, op.interruptions
+    record.open_by, record.opened_at = incarnation, op.at
+    return _hold(state, incarnation, op.nonce, message, record, op.at)
+
+
+def _held(state: QueueState, incarnation: str, message: Message, epoch: int) -> Lock | None:
+    """The lock of the attempt that holds this epoch; None where that is not current."""
+    lock = state.locks.get(message.lane)
+    return lock if lock is not None and lock.epoch == epoch and lock.owner == incarnation else None
+
+
+def _end_attempt(state: QueueState, incarnation: str, message: Message, epoch: int) -> Kept | None:
+    """The record of the attempt that holds this epoch, its lane freed; None where the epoch is not current."""
+    lock = _held(state, incarnation, message, epoch)
+    if lock is None:
         return None
     record = state.records[message.id]
     record.open_by = None
     record.ended_epoch = epoch
+    record.progress, record.accepted = None, False
     state.unlock(lock)
     return record
 
 
 def _repeat(state: QueueState, message: Message, epoch: int) -> Reply:
-    """The answer where the epoch is not current: done before, or somebody else's now."""
+    """The answer where the epoch is not current: done before, of an earlier life, or somebody else's now."""
     record = state.records.get(message.id)
-    return DONE if record is not None and record.ended_epoch == epoch else FENCED
+    if record is not None and record.ended_epoch == epoch:
+        return DONE
+    return FENCED if life_of(epoch) == state.life else FORGOTTEN
 
 
 def _commit(state: QueueState, incarnation: str, op: Commit, now: Now) -> Reply:
-    record = _end_attempt(state, op.message, op.epoch)
+    record = _end_attempt(state, incarnation, op.message, op.epoch)
     if record is None:
         return _repeat(state, op.message, op.epoch)
-    state.attempted(record, op.attempt)
-    record.ending = op.ending
-    record.state = op.ending.state
+    if op.attempt is None:
+        record.attempt -= 1
+    else:
+        state.attempted(record, op.attempt)
+    record.ending, record.state = op.ending, op.ending.state
+    record.emitted = op.emitted
+    record.marked = not op.emitted and record.state is not State.DEAD
+    if op.write is not None and op.message.session is not None:
+        state.write(op.message.session, op.write, now.monotonic)
+    record.blocks = op.block and op.message.session is not None
+    if not record.blocks:
+        state.heads.pop(op.message.lane, None)
     state.ended(record.id)
     return DONE
 
 
 def _fail(state: QueueState, incarnation: str, op: Fail, now: Now) -> Reply:
-    record = _end_attempt(state, op.message, op.epoch)
+    record = _end_attempt(state, incarnation, op.message, op.epoch)
     if record is None:
         return _repeat(state, op.message, op.epoch)
     state.attempted(record, op.attempt)
@@ -159,11 +209,40 @@ def _fail(state: QueueState, incarnation: str, op: Fail, now: Now) -> Reply:
 
 
 def _withdraw(state: QueueState, incarnation: str, op: Withdraw, now: Now) -> Reply:
-    record = _end_attempt(state, op.message, op.epoch)
+    record = _end_attempt(state, incarnation, op.message, op.epoch)
     if record is None:
         return _repeat(state, op.message, op.epoch)
     record.attempt -= 1
     record.state = State.RETRYING if record.attempt else State.QUEUED
+    return DONE
+
+
+def _advance(state: QueueState, incarnation: str, op: Advance, now: Now) -> Reply:
+    if _held(state, incarnation, op.message, op.epoch) is None:
+        return _repeat(state, op.message, op.epoch)
+    record = state.records[op.message.id]
+    record.accepted = record.accepted or op.accepted
+    record.progress = op.progress or record.progress
+    return DONE
+
+
+def _read_state(state: QueueState, incarnation: str, op: ReadState, now: Now) -> Reply:
+    if _held(state, incarnation, op.message, op.epoch) is None:
+        return FENCED if life_of(op.epoch) == state.life else FORGOTTEN
+    return StateFound(state.read(op.message.session, now.monotonic))
+
+
+def _recall(state: QueueState, incarnation: str, op: Recall, now: Now) -> Reply:
+    record = state.records.get(op.id)
+    if record is None or record.generation != op.generation:
+        return Recalled(None)
+    return Recalled(next((a.outcome for a in reversed(record.attempts) if a.attempt == op.attempt), None))
+
+
+def _mark(state: QueueState, incarnation: str, op: Mark, now: Now) -> Reply:
+    record = state.records.get(op.id)
+    if record is not None and record.generation == op.generation:
+        record.marked, record.emitted = True, []
     return DONE
 
 
@@ -193,9 +272,14 @@ def _leave(state: QueueState, incarnation: str, op: Leave, now: Now) -> Reply:
 _STEPS: dict[type, Callable[[QueueState, str, Any, Now], Reply]] = {
     Renew: _renew,
     Claim: _claim,
+    Assert: _assert,
     Commit: _commit,
     Fail: _fail,
     Withdraw: _withdraw,
+    Advance: _advance,
+    ReadState: _read_state,
+    Recall: _recall,
+    Mark: _mark,
     Settle: _settle,
     Propose: _propose,
     Leave: _leave,

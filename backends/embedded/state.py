@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from contracts.fence import Freed, Push, Replanned
+from contracts.fence import EPOCHS_PER_LIFE, Freed, Push, Replanned, StateWrite
 from contracts.message import Message
-from contracts.records import Attempt, Plan, Record, Report, Scale, State
+from contracts.records import Attempt, Plan, Record, Report, Scale, SessionState, State, replica_name
 
 ATTEMPTS_KEPT = 50
 """How many attempts of a message are kept for people to read; the counters go on."""
+
+BURST_SECONDS = 0.1
 
 
 class Kept(Record, kw_only=True):
     """A record with what only the store itself needs.
 
     ``open_by`` is the replica of an attempt that was started and has not ended, since ``opened_at``; ``ended_epoch``
-    the epoch of the last attempt that did end, by which a repeated commit is known.
+    the epoch of the last attempt that did end, by which a repeated commit is known. ``emitted`` waits to be
+    published until the record is ``marked``; one that ``blocks`` holds its session though it is dead; ``in_place``:
+    the newer generation is the delivery that was there, not another one.
     """
 
     serial: int
@@ -25,6 +29,11 @@ class Kept(Record, kw_only=True):
     open_by: str | None = None
     opened_at: float = 0.0
     ended_epoch: int = 0
+    accepted: bool = False
+    emitted: list[Message] = []
+    marked: bool = False
+    blocks: bool = False
+    in_place: bool = False
 
 
 class Lock:
@@ -56,15 +65,29 @@ class Member:
 
 
 class QueueState:
-    """All of one queue. ``push(incarnation, what)`` is how replicas are told; ``ended(id)`` wakes who waits."""
+    """All of one queue. ``push(incarnation, what)`` is how replicas are told; ``ended(id)`` wakes who waits.
 
-    def __init__(self, push: Callable[[str, Push], None], ended: Callable[[str], None]) -> None:
+    ``heads`` is the message of each lane that was attempted and has not ended, or that blocks it.
+    """
+
+    def __init__(
+        self,
+        push: Callable[[str, Push], None],
+        ended: Callable[[str], None],
+        life: int = 1,
+        quarantine_until: float = 0.0,
+    ) -> None:
+        self.life = life
+        self.quarantine_until = quarantine_until
         self.records: dict[str, Kept] = {}
         self.by_serial: dict[int, str] = {}
         self.serial = 0
         self.locks: dict[str, Lock] = {}
         self.members: dict[str, Member] = {}
-        self.epoch = 0
+        self.heads: dict[str, str] = {}
+        self.sessions: dict[str, tuple[SessionState, float]] = {}
+        self.epoch = life * EPOCHS_PER_LIFE
+        self.paced_until = 0.0
         self.plan = Plan()
         self.scale = Scale()
         self.expiry: deque[tuple[float, str, int]] = deque()
@@ -86,6 +109,7 @@ class QueueState:
                 enqueued_at=message.enqueued_at,
                 content_type=message.content_type,
                 meta=message.meta,
+                deliver_at=message.deliver_at,
             )
             self.records[message.id] = record
             self.by_serial[self.serial] = message.id
@@ -102,6 +126,7 @@ class QueueState:
         record.due_at = 0.0
         record.ending = None
         record.open_by = None
+        record.emitted, record.marked, record.blocks, record.in_place = [], False, False, False
 
     def drop(self, message_id: str) -> None:
         record = self.records.pop(message_id, None)
@@ -115,6 +140,47 @@ class QueueState:
             record = self.records.get(message_id)
             if record is not None and record.generation == generation and record.ending is not None:
                 self.drop(message_id)
+        while self.sessions:
+            session, (_, until) = next(iter(self.sessions.items()))
+            if until > now:
+                break
+            del self.sessions[session]
+
+    def write(self, session: str, write: StateWrite, now: float) -> None:
+        """What is written last stands last, so that what is read first is what ends first."""
+        self.sessions.pop(session, None)
+        if write.state is not None:
+            self.sessions[session] = (write.state, now + write.keep_seconds)
+
+    def read(self, session: str | None, now: float) -> SessionState | None:
+        found = self.sessions.get(session or "")
+        return found[0] if found is not None and session is not None and found[1] > now else None
+
+    def quarantine_seconds(self, now: float) -> float:
+        return max(0.0, self.quarantine_until - now)
+
+    def pace(self, rate: float, now: float) -> float:
+        """Takes the next start at this rate: 0 where it may be now, else how long to wait for it.
+
+        The generic cell rate algorithm (ITU-T I.371), with a tenth of a second as the tolerated burst.
+        """
+        wait = self.paced_until - max(0.0, BURST_SECONDS - 1 / rate) - now
+        if wait <= 0:
+            self.paced_until = max(self.paced_until, now) + 1 / rate
+        return max(0.0, wait)
+
+    def interrupt(self, record: Kept, wall: float) -> None:
+        """The open attempt of this record is over, and nobody knows how it would have ended."""
+        record.interruptions += 1
+        attempt = Attempt(
+            attempt=record.attempt,
+            replica=replica_name(record.open_by or ""),
+            started_at=record.opened_at,
+            ended_at=wall,
+            outcome="interrupted",
+        )
+        self.attempted(record, attempt)
+        record.open_by = None
 
     def lock(self, owner: str, nonce: int, message: Message, since: float) -> Lock:
         self.epoch += 1

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from backends.embedded import orders
 from backends.embedded.broker import CallSoon
 from backends.embedded.fence import Now, apply
 from backends.embedded.state import Kept, QueueState
@@ -160,6 +161,21 @@ class EmbeddedStore:
     async def redriven(self, message: Message) -> None:
         self._state(message.namespace, message.queue).record_of(message).confirmed = True
 
+    # Orders
+
+    async def redrive_in_place(self, message: Message) -> bool:
+        return orders.redrive_in_place(self._state(message.namespace, message.queue), message)
+
+    async def cancel(self, namespace: str, queue: str, message_id: str) -> Record | None:
+        return _maybe_shown(orders.cancel(self._state(namespace, queue), message_id, self._wall()))
+
+    async def release(self, namespace: str, queue: str, session: str, retry_seconds: float) -> Record | None:
+        wall = self._wall()
+        return _maybe_shown(orders.release(self._state(namespace, queue), session, wall + retry_seconds, wall))
+
+    async def skip(self, namespace: str, queue: str, session: str, reason: str) -> Record | None:
+        return _maybe_shown(orders.skip(self._state(namespace, queue), session, reason, self._wall()))
+
     async def forget(self, namespace: str, queue: str) -> None:
         self._queues.pop((namespace, queue), None)
 
@@ -196,10 +212,19 @@ def _cursor(after: str) -> int:
     return int(after)
 
 
+def _maybe_shown(kept: Kept | None) -> Record | None:
+    return None if kept is None else _shown(kept)
+
+
 def _shown(kept: Kept) -> Record:
     """A copy for readers; an attempt that runs is shown without an end."""
     record = msgspec.structs.replace(kept, attempts=list(kept.attempts))
     if kept.open_by is not None:
-        running = Attempt(attempt=kept.attempt, replica=replica_name(kept.open_by), started_at=kept.opened_at)
+        running = Attempt(
+            attempt=kept.attempt,
+            replica=replica_name(kept.open_by),
+            started_at=kept.opened_at,
+            outcome="accepted" if kept.accepted else None,
+        )
         record.attempts.append(running)
     return record

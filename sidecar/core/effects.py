@@ -6,6 +6,7 @@ import msgspec
 
 from contracts.fence import Operation
 from contracts.message import DeadLetter, Message
+from contracts.speech import Heard
 
 
 class OpenChannel(msgspec.Struct, frozen=True):
@@ -37,11 +38,25 @@ class AskStore(msgspec.Struct, frozen=True):
     operations: list[Operation]
 
 
+class Publish(msgspec.Struct, frozen=True):
+    """Publish to the fronts of their queues, with confirms; answered by ``Sent``."""
+
+    ref: int
+    messages: list[Message]
+
+
 class Bury(msgspec.Struct, frozen=True):
-    """Publish to the dead letters, with confirms; answered by ``Buried``."""
+    """Publish to the dead letters, with confirms; answered by ``Sent``."""
 
     ref: int
     letters: list[DeadLetter]
+
+
+class Delay(msgspec.Struct, frozen=True):
+    """Publish so that they come back when they are due (Unix seconds), with confirms; answered by ``Sent``."""
+
+    ref: int
+    messages: list[tuple[Message, float]]
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -50,8 +65,33 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     call: int
     message: Message
     attempt: int
+    epoch: int
     timeout_seconds: float
     deadline: float
+
+
+class BatchEntry(msgspec.Struct, frozen=True, gc=False):
+    """One message of a batch."""
+
+    message: Message
+    attempt: int
+    epoch: int
+
+
+class CallBatch(msgspec.Struct, frozen=True):
+    """Call the handler with several messages; answered by ``BatchAnswered``."""
+
+    call: int
+    entries: list[BatchEntry]
+    timeout_seconds: float
+    deadline: float
+
+
+class AnswerSpeech(msgspec.Struct, frozen=True):
+    """The answer to what was ``Spoken(ref)``."""
+
+    ref: int
+    heard: Heard
 
 
 class AbandonCall(msgspec.Struct, frozen=True):
@@ -70,4 +110,19 @@ class Left(msgspec.Struct, frozen=True):
     """Drained and deregistered: the shell can end."""
 
 
-Effect = OpenChannel | Widen | Ack | CloseChannel | AskStore | Bury | Call | AbandonCall | CheckHandler | Left
+Effect = (
+    OpenChannel
+    | Widen
+    | Ack
+    | CloseChannel
+    | AskStore
+    | Publish
+    | Bury
+    | Delay
+    | Call
+    | CallBatch
+    | AbandonCall
+    | AnswerSpeech
+    | CheckHandler
+    | Left
+)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 import msgspec
 
 from contracts.answers import Answer, NoAnswer
 from contracts.deliveries import ChannelLost, Delivered, Proven
 from contracts.fence import Push, Reply
+from contracts.handler import NO_OPTIONS, Options
+from contracts.speech import Speaker, Words
 from contracts.workqueue import WorkQueue
 
 
@@ -30,11 +34,22 @@ class StoreFailed(msgspec.Struct, frozen=True):
     ref: int
 
 
-class Buried(msgspec.Struct, frozen=True):
-    """What became of ``Bury(ref)``: for each dead letter, whether the broker confirmed it."""
+class Fate(IntEnum):
+    """What became of something that was published."""
+
+    HELD = 0
+    """The broker confirmed it."""
+    UNKNOWN = 1
+    """It is to be published again."""
+    NO_QUEUE = 2
+    """There is no such queue."""
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What became of each thing of ``Publish(ref)``, ``Bury(ref)`` or ``Delay(ref)``."""
 
     ref: int
-    confirmed: list[bool]
+    fates: list[Fate]
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):
@@ -44,14 +59,35 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
     answer: Answer | NoAnswer
 
 
+class BatchAnswered(msgspec.Struct, frozen=True):
+    """A call with several messages has ended: an answer for each, or why the batch failed as a whole."""
+
+    call: int
+    answers: list[Answer | NoAnswer] | NoAnswer
+
+
+class Spoken(msgspec.Struct, frozen=True):
+    """The handler speaks for an attempt; answered by ``AnswerSpeech(ref)``."""
+
+    ref: int
+    speaker: Speaker
+    words: Words
+
+
 class HandlerReady(msgspec.Struct, frozen=True):
-    """The handler passed /healthz and /init: it can be called."""
+    """The handler passed /healthz and /init, with what its answer turned on: it can be called."""
+
+    options: Options = NO_OPTIONS
 
 
 class HandlerGone(msgspec.Struct, frozen=True):
-    """The handler cannot be called until it is ready again; ``reason`` says why, for people."""
+    """The handler cannot be called until it is ready again; ``reason`` says why, for people.
+
+    ``died``: its process is gone, and with it all that it had accepted.
+    """
 
     reason: str
+    died: bool = False
 
 
 class Pushed(msgspec.Struct, frozen=True):
@@ -78,8 +114,10 @@ Event = (
     | Proven
     | Replied
     | StoreFailed
-    | Buried
+    | Sent
     | Answered
+    | BatchAnswered
+    | Spoken
     | HandlerReady
     | HandlerGone
     | Pushed

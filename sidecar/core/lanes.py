@@ -1,12 +1,17 @@
-"""Lanes: the deliveries of one session, in order, with the state of the one at its head."""
+"""Lanes: the deliveries of one session, in order, with the state of the one at its head; and all of a replica's."""
 
 from __future__ import annotations
 
 from collections import deque
 from enum import IntEnum
 
-from contracts.message import Message
+from contracts.fence import Commit, Fail, Withdraw
+from contracts.message import DeadLetter, Message
 from contracts.records import Ending
+from contracts.speech import Speaker
+from sidecar.core.events import Now
+from sidecar.core.outbox import Outbox
+from sidecar.core.staging import Staged
 
 GONE = 0
 """The channel number of a delivery whose channel has ended while its attempt goes on."""
@@ -18,18 +23,34 @@ class Phase(IntEnum):
     READY = 0
     """It waits for a free place in the handler."""
     PARKED = 1
-    """It waits for something outside: a session held elsewhere, room, its due time, an end of the pause."""
+    """It waits for something outside: a session held elsewhere or blocked, room, its due time, an end of the pause."""
     ASKED = 2
     """The store was asked for it."""
-    RUNNING = 3
+    GATHERED = 3
+    """It is claimed and waits for its batch to fill."""
+    RUNNING = 4
     """The handler was called with it."""
-    ENDING = 4
+    ACCEPTED = 5
+    """The handler has taken it on and will finish it through the callback API."""
+    ENDING = 6
     """The store was told how the attempt ended."""
-    BURYING = 5
-    """Its dead letter is being published."""
+    PUBLISHING = 7
+    """What its end asks for is being published: emitted messages, a dead letter, itself for later."""
+    MARKING = 8
+    """The store is told that all of it is published."""
 
 
-ACTIVE = frozenset({Phase.ASKED, Phase.RUNNING, Phase.ENDING, Phase.BURYING})
+ACTIVE = frozenset(
+    {
+        Phase.ASKED,
+        Phase.GATHERED,
+        Phase.RUNNING,
+        Phase.ACCEPTED,
+        Phase.ENDING,
+        Phase.PUBLISHING,
+        Phase.MARKING,
+    }
+)
 """Phases in which an attempt, or the end of one, outlives its channel."""
 
 
@@ -43,24 +64,26 @@ class Delivery:
         self.tag = tag
         self.message = message
 
-    def is_same(self, message: Message) -> bool:
-        return self.message.id == message.id and self.message.generation == message.generation
-
 
 class Lane:
     """One session's deliveries. All but ``key``, ``waiting`` and ``phase`` describe the attempt at the head.
 
-    ``tries`` rises whenever the head leaves ``PARKED``, so that a timer set for an earlier wait is known as stale.
+    ``message`` is the head's, of the generation that the store knows; ``tries`` rises whenever the head leaves
+    ``PARKED``, so that a timer set for an earlier wait is known as stale; ``alone`` keeps it out of batches;
+    ``unsaid`` is what to tell the store once it remembers the attempt again; ``unsent`` are the waves still to be
+    published, ``sending`` how much of the present wave is not confirmed.
     """
 
     __slots__ = (
-        "attempt", "call", "ending", "epoch", "failures", "interruptions", "key", "nonce", "phase", "started_at",
-        "started_monotonic", "tries", "waiting",
+        "alone", "attempt", "blocks", "call", "ending", "epoch", "failures", "interruptions", "key", "listeners",
+        "message", "nonce", "phase", "sending", "silent_at", "speaker", "staged", "started_at", "started_monotonic",
+        "tries", "unsaid", "unsent", "waiting",
     )  # fmt: skip
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, message: Message) -> None:
         self.key = key
         self.waiting: deque[Delivery] = deque()
+        self.message = message
         self.phase = Phase.READY
         self.tries = 0
         self.nonce = 0
@@ -71,7 +94,16 @@ class Lane:
         self.call = 0
         self.started_at = 0.0
         self.started_monotonic = 0.0
+        self.silent_at = 0.0
+        self.alone = False
+        self.blocks = False
+        self.speaker: Speaker | None = None
+        self.staged: Staged | None = None
+        self.listeners: list[int] = []
         self.ending: Ending | None = None
+        self.unsaid: Commit | Fail | Withdraw | None = None
+        self.unsent: list[list[Message | DeadLetter]] = []
+        self.sending = 0
 
     @property
     def head(self) -> Delivery:
@@ -79,15 +111,124 @@ class Lane:
 
 
 class Channel:
-    """One subscription to one partition. ``acked`` are the acks that are not yet proven: tag -> (id, generation)."""
+    """One subscription to one partition. ``acked`` are the acks that are not yet proven: tag -> (id, generation).
 
-    __slots__ = ("acked", "bytes", "close_at", "number", "outstanding", "partition", "window")
+    ``behind`` is the partition's owner where this replica only stands by, should the owner's channel be cut;
+    ``active_since`` is when it was first served all the same.
+    """
 
-    def __init__(self, number: int, partition: int, window: int) -> None:
+    __slots__ = ("acked", "active_since", "behind", "bytes", "close_at", "number", "outstanding", "partition", "window")
+
+    def __init__(self, number: int, partition: int, window: int, behind: str | None = None) -> None:
         self.number = number
         self.partition = partition
         self.window = window
+        self.behind = behind
+        self.active_since: float | None = None
         self.outstanding = 0
         self.bytes = 0
-        self.acked: dict[int, tuple[str, int]] = {}
+        self.acked: dict[int, tuple[str, int] | None] = {}
         self.close_at: float | None = None
+
+
+class Lanes:
+    """All lanes of a replica, and which of them wait for what."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self.by_key: dict[str, Lane] = {}
+        self.ready: deque[Lane] = deque()
+        self.idle: set[Lane] = set()
+        """Parked until something may be started."""
+        self.full: set[Lane] = set()
+        """Parked until the queue has room for another attempt."""
+
+    def add(self, delivery: Delivery) -> None:
+        """A delivery joins its lane; one whose attempt outlived its channel finds it again."""
+        message = delivery.message
+        lane = self.by_key.get(message.lane)
+        if lane is None:
+            lane = self.by_key[message.lane] = Lane(message.lane, message)
+            self.ready.append(lane)
+        elif lane.head.channel == GONE and _same(lane.head.message, message):
+            lane.head.channel, lane.head.tag = delivery.channel, delivery.tag
+            return
+        lane.waiting.append(delivery)
+
+    def forget_unstarted(self, channel: int, *, gone: bool) -> None:
+        """Drops what was not started; the broker gives it back in order. ``gone``: nothing can be acked any more."""
+        for lane in [lane for lane in self.by_key.values() if any(d.channel == channel for d in lane.waiting)]:
+            head, keep_head = lane.head, lane.phase in ACTIVE
+            if keep_head and head.channel == channel and gone:
+                head.channel = GONE
+            rest = list(lane.waiting)[1:] if keep_head else list(lane.waiting)
+            lane.waiting = deque([head] if keep_head else [])
+            lane.waiting.extend(d for d in rest if d.channel != channel)
+            if not lane.waiting:
+                self._drop(lane)
+            elif not keep_head and lane.head is not head:
+                self._lead(lane)
+
+    def busy_on(self, channels: set[int]) -> set[int]:
+        """Those of the channels on which an attempt still runs."""
+        heads = (lane.head.channel for lane in self.by_key.values() if lane.phase in ACTIVE)
+        return channels.intersection(heads)
+
+    def is_live(self, lane: Lane) -> bool:
+        """A lane that was dropped may still be named by a timer, an answer or a queue."""
+        return self.by_key.get(lane.key) is lane
+
+    def restart(self, lane: Lane) -> None:
+        """The head may be tried now."""
+        self.idle.discard(lane)
+        self.full.discard(lane)
+        lane.tries += 1
+        lane.phase = Phase.READY
+        self.ready.append(lane)
+
+    def park(self, lane: Lane, seconds: float, now: Now) -> None:
+        """The head waits so long, or until it is restarted for another reason."""
+        lane.phase = Phase.PARKED
+        tries = lane.tries
+
+        def wake(_: Now) -> None:
+            if lane.tries == tries:
+                self.restart(lane)
+
+        self._outbox.at(now.monotonic + seconds, wake)
+
+    def again(self, lane: Lane) -> None:
+        """The attempt is over and the message has not ended: tried again, here if it is still delivered here."""
+        if lane.head.channel == GONE:
+            self.go_on(lane)
+        else:
+            self.restart(lane)
+
+    def go_on(self, lane: Lane) -> None:
+        """The head has left: the next one leads."""
+        lane.waiting.popleft()
+        if lane.waiting:
+            self._lead(lane)
+        else:
+            self._drop(lane)
+
+    def _lead(self, lane: Lane) -> None:
+        lane.message = lane.head.message
+        lane.alone = False
+        self.restart(lane)
+
+    def _drop(self, lane: Lane) -> None:
+        """The lane is empty. A stale reference in ``ready`` is passed over when its turn comes."""
+        self.by_key.pop(lane.key, None)
+        self.idle.discard(lane)
+        self.full.discard(lane)
+        lane.tries += 1
+
+    def wake(self, lanes: set[Lane]) -> None:
+        """All of these may be tried now, in the order in which they were first asked for."""
+        for lane in sorted(lanes, key=lambda lane: lane.nonce):
+            self.restart(lane)
+
+
+def _same(one: Message, other: Message) -> bool:
+    return one.id == other.id and one.generation == other.generation

@@ -9,7 +9,7 @@ from contracts.records import Plan, Report
 from sidecar.core.effects import CloseChannel, Effect, OpenChannel, Widen
 from sidecar.core.events import Now
 from sidecar.core.lanes import Channel
-from sidecar.core.ownership import assign
+from sidecar.core.ownership import assign, standby
 
 LEASE_SECONDS = 15.0
 LEASE_MARGIN_SECONDS = 1.0
@@ -19,6 +19,8 @@ REPORT_SECONDS = 0.5
 """A replica whose numbers move renews this often, so that they can be looked at."""
 HANDOVER_SECONDS = 1.0
 """A partition that moves away waits this long for calls to end; longer ones go on under their lease."""
+STEP_IN_SECONDS = LEASE_SECONDS + RENEW_SECONDS
+"""Who stands by and was served gives the partition back after so long, if its owner lives and nobody planned anew."""
 REOPEN_SECONDS = 0.2
 MAX_WINDOW = 10_000
 MAX_WINDOW_BYTES = 64 * 1024 * 1024
@@ -37,6 +39,8 @@ class Membership:
         self._asked_at: float | None = None
         self._reported = Report()
         self.plan = Plan()
+        self._members: tuple[str, ...] = ()
+        self._life = 0
         self.channels: dict[int, Channel] = {}
         self._by_partition: dict[int, Channel] = {}
         self._last_channel = 0
@@ -72,19 +76,31 @@ class Membership:
     def renew_at_once(self) -> None:
         self._renewed_at = self.renew_due = float("-inf")
 
-    def renewed(self, reply: Renewed, partitions: int, now: Now) -> None:
+    def lapse(self) -> None:
+        """The store does not take us for alive: nothing starts before the next renewal, which is due at once."""
+        self.lease_until = float("-inf")
+        self.renew_at_once()
+
+    def renewed(self, reply: Renewed, partitions: int, now: Now) -> bool:
+        """The lease holds anew; answers whether the store has forgotten what it knew since the last renewal."""
         asked_at = now.monotonic if self._asked_at is None else self._asked_at
         self._asked_at = None
         self._renewed_at = asked_at
         self.lease_until = asked_at + LEASE_SECONDS - LEASE_MARGIN_SECONDS
         # What came up while this was on its way asked for another one at once.
         self.renew_due = max(self.renew_due, asked_at + REPORT_SECONDS)
+        forgot, self._life = self._life not in (0, reply.life), reply.life
+        if forgot:
+            self.plan = Plan()
         self._adopt(reply.plan)
+        if reply.members != self._members:
+            self._members, self._unsettled = reply.members, True
         if self.draining:
-            return
+            return forgot
         wanted = assign(self.plan.owners, reply.members, partitions)
         if wanted != self.plan.owners:
             self._ask(Propose(Plan(self.plan.version + 1, wanted)))
+        return forgot
 
     def renewal_failed(self, now: Now) -> None:
         self._asked_at = None
@@ -101,22 +117,52 @@ class Membership:
     def leave(self) -> None:
         self._ask(Leave())
 
-    def wants(self, partition: int) -> bool:
+    def _owner(self, partition: int) -> str | None:
         owners = self.plan.owners
-        return not self.draining and partition < len(owners) and owners[partition] == self.incarnation
+        return owners[partition] if not self.draining and partition < len(owners) else None
+
+    def _wants(self, partition: int) -> bool:
+        """Does the plan give me the partition, or make me the one that stands by for it?"""
+        owner = self._owner(partition)
+        return self.incarnation in (owner, standby(owner, self._members, partition))
+
+    def _keeps(self, channel: Channel, now: Now) -> bool:
+        """Is the channel still right? One that stands by steps back for a new owner, so that it is not before it."""
+        owner = self._owner(channel.partition)
+        if owner == self.incarnation:
+            channel.behind = None
+            return True
+        if channel.behind != owner or not self._wants(channel.partition):
+            return False
+        return channel.active_since is None or now.monotonic < channel.active_since + STEP_IN_SECONDS
 
     def follow_plan(self, now: Now) -> list[Channel]:
-        """Opens what is mine and not open; answers the channels that are open and not mine any more."""
+        """Opens what is mine, or mine to stand by for; answers the open channels that are neither any more."""
         if not self._unsettled or now.monotonic < self._reopen_at:
             return []
         self._unsettled = False
         for partition in range(len(self.plan.owners)):
-            if partition not in self._by_partition and self.wants(partition):
-                self._last_channel += 1
-                channel = Channel(self._last_channel, partition, self.window)
-                self.channels[channel.number] = self._by_partition[partition] = channel
-                self._emit(OpenChannel(channel.number, partition, channel.window))
-        return [c for c in self.channels.values() if c.close_at is None and not self.wants(c.partition)]
+            if partition not in self._by_partition and self._wants(partition):
+                self._open(partition)
+        return [c for c in self.channels.values() if c.close_at is None and not self._keeps(c, now)]
+
+    def _open(self, partition: int) -> None:
+        self._last_channel += 1
+        owner = self._owner(partition)
+        channel = Channel(self._last_channel, partition, self.window, None if owner == self.incarnation else owner)
+        self.channels[channel.number] = self._by_partition[partition] = channel
+        self._emit(OpenChannel(channel.number, partition, channel.window))
+
+    def served(self, channel: Channel, now: Now) -> bool:
+        """A delivery came. True the first time that it came to one who stands by: the owner's channel was cut."""
+        if channel.behind is None or channel.active_since is not None:
+            return False
+        channel.active_since = now.monotonic
+        return True
+
+    def step_back(self) -> None:
+        """It is time to see whether an owner that was cut off is back."""
+        self._unsettled = True
 
     def close(self, channel: Channel) -> None:
         self._forget(channel)

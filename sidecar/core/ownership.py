@@ -31,3 +31,9 @@ def assign(owners: Sequence[str | None], members: Sequence[str], partitions: int
             kept.append(None)
     free = [member for member in ranked for _ in range(quota[member])]
     return tuple(owner if owner is not None else free.pop(0) for owner in kept)
+
+
+def standby(owner: str | None, members: Sequence[str], partition: int) -> str | None:
+    """Who subscribes to the partition behind its owner; None where there is nobody else. Spread over all."""
+    others = [member for member in sorted(members) if member != owner]
+    return others[partition % len(others)] if others and owner is not None else None

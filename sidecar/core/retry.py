@@ -9,8 +9,9 @@ from zlib import crc32
 
 import msgspec
 
-from contracts.answers import Answer, NoAnswer, Settle, judge
+from contracts.answers import Answer, NoAnswer, Settle, Verdict, judge
 from contracts.records import BODY_CUT_BYTES, Ending, State
+from contracts.speech import Complete, GiveUp
 from contracts.workqueue import Backoff, DeliveryPolicy
 
 JITTER = 0.2
@@ -27,7 +28,13 @@ class Undone(msgspec.Struct, frozen=True):
     """No attempt was made at all."""
 
 
-Decision = Ending | Again | Undone
+class Accepted(msgspec.Struct, frozen=True):
+    """The handler finishes it later."""
+
+
+Decision = Ending | Again | Undone | Accepted
+UNDONE = Undone()
+ACCEPTED = Accepted()
 
 
 def backoff_seconds(backoff: Backoff, failures: int, message_id: str) -> float:
@@ -57,18 +64,40 @@ def cut(body: bytes) -> str:
     return body[:BODY_CUT_BYTES].decode("utf-8", "replace")
 
 
+class Past(msgspec.Struct, frozen=True):
+    """The message's earlier attempts: how many ended as failures, and how many as interruptions."""
+
+    message_id: str
+    failures: int
+    interruptions: int
+
+
 def decide(
-    answer: Answer | NoAnswer, policy: DeliveryPolicy, failures: int, interruptions: int, message_id: str, wall: float
+    answer: Answer | NoAnswer, policy: DeliveryPolicy, past: Past, wall: float, *, asynchronous: bool = False
 ) -> Decision:
-    """What follows from the answer, after so many earlier failures and interruptions of this message."""
-    verdict = judge(answer)
+    """What follows from the handler's answer."""
+    return settle(judge(answer, asynchronous=asynchronous), answer, policy, past, wall)
+
+
+def decide_finish(finish: Complete | GiveUp, policy: DeliveryPolicy, past: Past, wall: float) -> Decision:
+    """What follows from how the handler said, through the callback API, that the attempt has ended."""
+    if isinstance(finish, Complete):
+        return Ending(state=State.SUCCEEDED, ended_at=wall, content_type=finish.content_type, body=finish.body)
+    verdict = Verdict(Settle(finish.outcome), f"the handler gave up ({finish.outcome})")
+    return settle(verdict, Answer(0, retry_after=finish.retry_after, body=finish.body), policy, past, wall)
+
+
+def settle(verdict: Verdict, answer: Answer | NoAnswer, policy: DeliveryPolicy, past: Past, wall: float) -> Decision:
+    """The end of the message, another attempt and when, or neither."""
+    if verdict.settle is Settle.ACCEPTED:
+        return ACCEPTED
+    if verdict.settle is Settle.NOT_ATTEMPTED:
+        return UNDONE
     status, content_type, body = None, None, b""
     if isinstance(answer, Answer):
-        status, content_type, body = answer.status, answer.content_type, answer.body
+        status, content_type, body = answer.status or None, answer.content_type, answer.body
     if verdict.settle is Settle.ACK:
         return Ending(state=State.SUCCEEDED, ended_at=wall, status=status, content_type=content_type, body=body)
-    if verdict.settle is Settle.NOT_ATTEMPTED:
-        return Undone()
     said = f": {cut(body)}" if body else ""
     dead = Ending(
         state=State.DEAD, ended_at=wall, reason=verdict.reason + said, status=status, content_type=content_type
@@ -76,14 +105,15 @@ def decide(
     if verdict.settle is Settle.DEAD_LETTER:
         return dead
     if verdict.settle is Settle.INTERRUPTED:
-        if interruptions + 1 > policy.max_interruptions:
+        if past.interruptions + 1 > policy.max_interruptions:
             return too_many_interruptions(policy, wall)
         return Again(wall + policy.backoff.initial_seconds, interrupted=True)
-    if failures + 1 >= policy.max_attempts:
+    if past.failures + 1 >= policy.max_attempts:
         return msgspec.structs.replace(dead, reason=f"failed {policy.max_attempts} times, the last: {dead.reason}")
     asked = retry_after_seconds(answer.retry_after if isinstance(answer, Answer) else None, wall)
     if asked is None:
-        return Again(wall + backoff_seconds(policy.backoff, failures + 1, message_id), interrupted=False)
+        seconds = backoff_seconds(policy.backoff, past.failures + 1, past.message_id)
+        return Again(wall + seconds, interrupted=False)
     return Again(wall + min(asked, policy.backoff.max_seconds), interrupted=False)
 
 

@@ -11,26 +11,36 @@ from typing import Any
 
 from contracts.deliveries import ChannelLost, Delivered, Proven
 from contracts.fence import (
+    Advance,
+    Assert,
     Claim,
+    Claimed,
     Commit,
     Fail,
+    Forgotten,
     Freed,
     Leave,
+    Mark,
     Planned,
     Propose,
+    ReadState,
+    Recall,
     Renew,
     Renewed,
     Reply,
+    Revoked,
     Settle,
     Withdraw,
 )
 from contracts.records import Report, replica_name
 from contracts.workqueue import WorkQueue
-from sidecar.core.attempts import Attempts
+from sidecar.core.calls import Calls
+from sidecar.core.claims import Claims
 from sidecar.core.effects import Effect, Left
+from sidecar.core.endings import Endings
 from sidecar.core.events import (
     Answered,
-    Buried,
+    BatchAnswered,
     Drain,
     Event,
     HandlerGone,
@@ -39,11 +49,15 @@ from sidecar.core.events import (
     Pushed,
     Redefined,
     Replied,
+    Sent,
+    Spoken,
     StoreFailed,
 )
-from sidecar.core.lanes import Channel
-from sidecar.core.membership import HANDOVER_SECONDS, REOPEN_SECONDS, Membership
+from sidecar.core.lanes import Channel, Delivery, Lanes
+from sidecar.core.membership import HANDOVER_SECONDS, REOPEN_SECONDS, STEP_IN_SECONDS, Membership
 from sidecar.core.outbox import Asked, Outbox
+from sidecar.core.speeches import Speeches
+from sidecar.core.standing import Standing
 
 REPORTED_LANES = 1000
 
@@ -52,12 +66,15 @@ class SidecarCore:
     """The state machine of one replica. ``handle`` is all there is to it; ``next_due`` says when to call it next."""
 
     def __init__(self, workqueue: WorkQueue, incarnation: str) -> None:
-        self._workqueue = workqueue
         self._outbox = Outbox()
         self._membership = Membership(incarnation, self._outbox.ask, self._outbox.emit)
-        self._attempts = Attempts(replica_name(incarnation), workqueue.spec, self._membership, self._outbox)
+        self._standing = Standing(workqueue)
+        self._lanes = Lanes(self._outbox)
+        self._endings = Endings(replica_name(incarnation), self._standing, self._lanes, self._membership, self._outbox)
+        self._calls = Calls(self._standing, self._outbox, self._endings)
+        self._claims = Claims(self._standing, self._lanes, self._membership, self._outbox, self._calls, self._endings)
+        self._speeches = Speeches(self._calls, self._outbox)
         self._settled: list[tuple[str, int]] = []
-        self._reason = "the handler has not started yet"
         self._drain_deadline = float("inf")
         self._left = False
         self._set_window()
@@ -70,7 +87,7 @@ class SidecarCore:
         if not self._left:
             self._membership.renew_if_due(self._report, now)
             self._hand_over(now)
-            self._attempts.start(now)
+            self._claims.start(now)
         if self._settled:
             self._outbox.ask(Settle(self._settled, self._keep_seconds()))
             self._settled = []
@@ -89,18 +106,23 @@ class SidecarCore:
     def _delivered(self, event: Delivered, now: Now) -> None:
         channel = self._membership.channels.get(event.channel)
         if channel is not None and channel.close_at is None:
-            self._attempts.delivered(channel, event.tag, event.message)
+            if self._membership.served(channel, now):
+                self._outbox.at(now.monotonic + STEP_IN_SECONDS, lambda _: self._membership.step_back())
+            channel.outstanding += 1
+            channel.bytes += len(event.message.body)
+            self._lanes.add(Delivery(event.channel, event.tag, event.message))
 
     def _channel_lost(self, event: ChannelLost, now: Now) -> None:
         if self._membership.lost(event.channel, now):
-            self._attempts.forget_unstarted(event.channel, gone=True)
+            self._lanes.forget_unstarted(event.channel, gone=True)
             self._outbox.at(now.monotonic + REOPEN_SECONDS, lambda _: None)
 
     def _proven(self, event: Proven, now: Now) -> None:
         channel = self._membership.channels.get(event.channel)
         if channel is not None:
             acked = channel.acked
-            self._settled.extend(acked.pop(tag) for tag in event.tags if tag in acked)
+            proven = [acked.pop(tag, None) for tag in event.tags]
+            self._settled.extend(key for key in proven if key is not None)
 
     def _hand_over(self, now: Now) -> None:
         """Opens what the plan gives, and closes what it took away once what is short has ended."""
@@ -109,7 +131,7 @@ class SidecarCore:
         for channel in self._membership.follow_plan(now):
             longest = self._drain_deadline if self._membership.draining else now.monotonic + HANDOVER_SECONDS
             channel.close_at = longest
-            self._attempts.forget_unstarted(channel.number, gone=False)
+            self._lanes.forget_unstarted(channel.number, gone=False)
             self._outbox.at(longest, lambda _: None)
         closing = {c.number: c for c in self._membership.channels.values() if c.close_at is not None}
         if closing:
@@ -118,12 +140,12 @@ class SidecarCore:
             self._leave_if_done(now)
 
     def _close(self, closing: dict[int, Channel], now: Now) -> None:
-        busy = self._attempts.busy_on(set(closing))
+        busy = self._lanes.busy_on(set(closing))
         for number, channel in closing.items():
             done = number not in busy and not channel.acked
             if done or (channel.close_at or 0.0) <= now.monotonic:
                 self._membership.close(channel)
-                self._attempts.forget_unstarted(number, gone=True)
+                self._lanes.forget_unstarted(number, gone=True)
 
     # Store
 
@@ -137,61 +159,85 @@ class SidecarCore:
 
     def _renewed(self, asked: Asked, reply: Reply, now: Now) -> None:
         assert isinstance(reply, Renewed)
-        self._membership.renewed(reply, self._workqueue.spec.partitions, now)
+        if self._membership.renewed(reply, self._standing.spec.partitions, now):
+            self._claims.assert_attempts(reply.life, now)
 
     def _planned(self, asked: Asked, reply: Reply, now: Now) -> None:
         assert isinstance(reply, Planned)
         self._membership.planned(reply)
 
     def _claim_replied(self, asked: Asked, reply: Reply, now: Now) -> None:
-        assert asked[1] is not None
-        self._attempts.claim_replied(asked[1], reply, now)
+        self._claims.replied(asked[1], reply, now)
 
-    def _commit_replied(self, asked: Asked, reply: Reply, now: Now) -> None:
-        assert asked[1] is not None
-        self._attempts.commit_replied(asked[1], reply, now)
-
-    def _fail_replied(self, asked: Asked, reply: Reply, now: Now) -> None:
+    def _attempt_ended(self, asked: Asked, reply: Reply, now: Now) -> None:
+        """The answer to how an attempt ended: a commit, a failure, or that none was made."""
         operation, lane = asked
-        assert lane is not None and isinstance(operation, Fail)
-        self._attempts.fail_replied(operation, lane, reply, now)
+        assert isinstance(operation, Commit | Fail | Withdraw)
+        if isinstance(reply, Forgotten):
+            self._claims.forgotten(lane, operation)
+            return
+        self._speeches.ended(lane.speaker)
+        if isinstance(operation, Commit):
+            self._endings.committed(operation, lane, reply, now)
+        elif isinstance(operation, Fail):
+            self._endings.failed(operation, lane, reply, now)
+        else:
+            self._lanes.again(lane)
 
-    def _withdraw_replied(self, asked: Asked, reply: Reply, now: Now) -> None:
-        assert asked[1] is not None
-        self._attempts.withdraw_replied(asked[1], now)
+    def _asserted(self, asked: Asked, reply: Reply, now: Now) -> None:
+        if not isinstance(reply, Claimed):
+            self._speeches.ended(asked[1].speaker)
+        self._claims.asserted(asked[1], reply, now)
+
+    def _marked(self, asked: Asked, reply: Reply, now: Now) -> None:
+        self._endings.marked(asked[1], now)
+
+    def _state_read(self, asked: Asked, reply: Reply, now: Now) -> None:
+        self._speeches.found(asked[1], reply, now)
+
+    def _recalled(self, asked: Asked, reply: Reply, now: Now) -> None:
+        self._speeches.recalled(asked[1], reply)
 
     def _pushed(self, event: Pushed, now: Now) -> None:
-        if isinstance(event.push, Freed):
-            self._attempts.freed(event.push)
+        push = event.push
+        if isinstance(push, Freed):
+            self._claims.freed(push)
+        elif isinstance(push, Revoked):
+            self._claims.revoked(push)
         else:
             self._membership.renew_at_once()
 
     # Handler
 
     def _answered(self, event: Answered, now: Now) -> None:
-        self._attempts.answered(event.call, event.answer, now)
+        self._calls.answered(event.call, event.answer, now)
+
+    def _batch_answered(self, event: BatchAnswered, now: Now) -> None:
+        self._calls.batch_answered(event.call, event.answers, now)
+
+    def _spoken(self, event: Spoken, now: Now) -> None:
+        self._speeches.spoken(event, now)
 
     def _handler_ready(self, event: HandlerReady, now: Now) -> None:
-        self._reason = ""
-        self._attempts.handler_ready = True
-        self._attempts.resume()
+        self._standing.handler_is_ready(event.options)
+        self._claims.resume()
 
     def _handler_gone(self, event: HandlerGone, now: Now) -> None:
-        self._reason = event.reason
-        self._attempts.handler_ready = False
+        self._standing.handler_is_gone(event.reason)
+        if event.died:
+            self._calls.handler_died(event.reason, now)
 
-    def _buried(self, event: Buried, now: Now) -> None:
-        for lane in self._outbox.buried(event.ref, event.confirmed, now):
-            self._attempts.buried(lane)
+    def _sent(self, event: Sent, now: Now) -> None:
+        for lane, thing, fate in self._outbox.sent(event.ref, event.fates, now):
+            self._endings.sent(lane, thing, fate, now)
 
     # Orders
 
     def _redefined(self, event: Redefined, now: Now) -> None:
-        doubled = event.workqueue.spec.partitions != self._workqueue.spec.partitions
-        self._workqueue = event.workqueue
-        self._attempts.spec = event.workqueue.spec
+        doubled = event.workqueue.spec.partitions != self._standing.spec.partitions
+        self._standing.redefine(event.workqueue)
         self._set_window()
-        self._attempts.resume()
+        self._claims.resume()
         if doubled:
             self._membership.renew_at_once()
 
@@ -203,7 +249,7 @@ class SidecarCore:
                 channel.close_at = min(channel.close_at, event.deadline)
 
     def _leave_if_done(self, now: Now) -> None:
-        still = self._attempts.running and now.monotonic < self._drain_deadline
+        still = self._calls.running and now.monotonic < self._drain_deadline
         if not still and not self._left:
             self._left = True
             self._membership.leave()
@@ -212,24 +258,24 @@ class SidecarCore:
         self._outbox.emit(Left())
 
     def _set_window(self) -> None:
-        self._membership.window = max(16, 2 * self._workqueue.spec.sessions.concurrency_per_replica)
+        self._membership.window = max(16, 2 * self._standing.spec.sessions.concurrency_per_replica)
 
     def _keep_seconds(self) -> float:
-        spec = self._workqueue.spec
+        spec = self._standing.spec
         return max(spec.deduplication.window_seconds, spec.results.retention_seconds)
 
     def _report(self) -> Report:
-        attempts = self._attempts
-        heads = [(lane.head.message, len(lane.waiting) - 1) for lane in attempts.lanes.values()]
+        calls, standing = self._calls, self._standing
+        heads = [(lane.head.message, len(lane.waiting) - 1) for lane in self._lanes.by_key.values()]
         return Report(
-            ready=attempts.handler_ready,
-            running=attempts.running,
+            ready=standing.handler_ready,
+            running=calls.running,
             unacked=sum(channel.outstanding for channel in self._membership.channels.values()),
             lanes=len(heads),
-            handled=attempts.handled,
-            busy_seconds=attempts.busy_seconds,
+            handled=calls.handled,
+            busy_seconds=calls.busy_seconds,
             oldest_enqueued_at=min((message.enqueued_at for message, _ in heads), default=None),
-            reason=self._reason,
+            reason=standing.reason,
             partitions=[c.partition for c in self._membership.channels.values() if c.outstanding],
             waiting=[(message.session, message.id, behind) for message, behind in heads[:REPORTED_LANES]],
         )
@@ -244,8 +290,10 @@ _STEPS: dict[type, Callable[[SidecarCore, Any, Now], None]] = {
     Proven: SidecarCore._proven,
     Replied: SidecarCore._replied,
     StoreFailed: SidecarCore._store_failed,
-    Buried: SidecarCore._buried,
+    Sent: SidecarCore._sent,
     Answered: SidecarCore._answered,
+    BatchAnswered: SidecarCore._batch_answered,
+    Spoken: SidecarCore._spoken,
     HandlerReady: SidecarCore._handler_ready,
     HandlerGone: SidecarCore._handler_gone,
     Pushed: SidecarCore._pushed,
@@ -257,9 +305,14 @@ _REPLIES: dict[type, Callable[[SidecarCore, Asked, Reply, Now], None]] = {
     Renew: SidecarCore._renewed,
     Propose: SidecarCore._planned,
     Claim: SidecarCore._claim_replied,
-    Commit: SidecarCore._commit_replied,
-    Fail: SidecarCore._fail_replied,
-    Withdraw: SidecarCore._withdraw_replied,
+    Assert: SidecarCore._asserted,
+    Commit: SidecarCore._attempt_ended,
+    Fail: SidecarCore._attempt_ended,
+    Withdraw: SidecarCore._attempt_ended,
+    Advance: SidecarCore._nothing,
+    ReadState: SidecarCore._state_read,
+    Recall: SidecarCore._recalled,
+    Mark: SidecarCore._marked,
     Settle: SidecarCore._nothing,
     Leave: SidecarCore._left_replied,
 }

@@ -97,7 +97,7 @@ async def test_who_waits_for_a_session_is_told_when_it_is_free(joined: Store) ->
 async def test_an_ended_message_is_never_claimed_again(joined: Store) -> None:
     first = await claimed(joined, A, claim(message()))
     await ask(joined, A, Commit(message(), first.epoch, attempt(), ending()))
-    assert [Ended(ending(), 1)] == await ask(joined, B, claim(message(), nonce=9))
+    assert [Ended(ending(), 1, marked=True)] == await ask(joined, B, claim(message(), nonce=9))
 
 
 async def test_repeats_are_recognised(joined: Store) -> None:
@@ -177,11 +177,15 @@ async def test_settled_records_expire_and_others_do_not(joined: Store) -> None:
 
 
 async def test_members_and_plan_are_agreed_on(joined: Store) -> None:
-    assert [Renewed((A, B), Plan())] == await ask(joined, A, Renew(60, Report()))
+    [renewed] = await ask(joined, A, Renew(60, Report()))
+    assert isinstance(renewed, Renewed)
+    assert ((A, B), Plan(), 0.0) == (renewed.members, renewed.plan, renewed.quarantine_seconds)
     mine, late = Plan(1, (A, B)), Plan(1, (B, A))
     assert [Planned(mine)] == await ask(joined, A, Propose(mine))
     assert [Planned(mine)] == await ask(joined, B, Propose(late)), "the first of two proposals holds"
-    assert [Renewed((B,), mine)] == await ask(joined, A, Renew(60, Report(), member=False))
+    [renewed] = await ask(joined, A, Renew(60, Report(), member=False))
+    assert isinstance(renewed, Renewed)
+    assert ((B,), mine) == (renewed.members, renewed.plan)
 
 
 async def test_a_wait_ends_with_the_message(joined: Store) -> None:

@@ -31,6 +31,9 @@ class Clockwork:
     def after(self, delay: float, callback: Callable[[], None]) -> None:
         self.at(self.now + delay, callback)
 
+    def at_wall(self, when: float, callback: Callable[[], None]) -> None:
+        self.at(when - WALL_OFFSET, callback)
+
     def soon(self, callback: Callable[[], None]) -> None:
         self.at(self.now, callback)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 
 from backends.embedded import fence
 from backends.embedded.state import QueueState
 from contracts.fence import Claim, Commit
-from sidecar.core.attempts import Attempts
-from sidecar.core.lanes import Lane
+from sidecar.core.endings import Endings
+from sidecar.core.lanes import Lane, Lanes
 from sidecar.core.membership import Membership
 from tests.simulation.__main__ import play, replay_command
 
@@ -79,20 +80,20 @@ def _no_deduplication(patch: pytest.MonkeyPatch) -> None:
 
 def _ack_before_commit(patch: pytest.MonkeyPatch) -> None:
     """The delivery is acked when the handler answers, before the end is committed."""
-    real = Attempts._commit
+    real = Endings.end
 
-    def commit(self: Attempts, lane: Lane, *rest: object) -> None:
+    def end(self: Endings, lane: Lane, *rest: Any, **more: Any) -> None:
         head = lane.head
         if head.channel in self._membership.channels:
             self._outbox.ack(head.channel, head.tag)
-        real(self, lane, *rest)  # type: ignore[arg-type]
+        real(self, lane, *rest, **more)
 
-    patch.setattr(Attempts, "_commit", commit)
+    patch.setattr(Endings, "end", end)
 
 
 def _no_burial(patch: pytest.MonkeyPatch) -> None:
     """A dead message is acked without its dead letter."""
-    patch.setattr(Attempts, "_take_leave", lambda self, lane, ending, count: self._settle_head(lane))
+    patch.setattr(Endings, "_publish", lambda self, lane, *rest: self._settle(lane))
 
 
 def _lease_forever(patch: pytest.MonkeyPatch) -> None:
@@ -102,14 +103,15 @@ def _lease_forever(patch: pytest.MonkeyPatch) -> None:
 
 def _stale_claims_used(patch: pytest.MonkeyPatch) -> None:
     """A message that waits for its due time is not waited for by its lane: the next one overtakes."""
-    real = Attempts._park
+    real = Lanes.park
 
-    def park(self: Attempts, lane: Lane, seconds: float, now: object) -> None:
+    def park(self: Lanes, lane: Lane, seconds: float, now: Any) -> None:
         if len(lane.waiting) > 1:
             lane.waiting.rotate(-1)
-        real(self, lane, seconds, now)  # type: ignore[arg-type]
+            lane.message = lane.head.message
+        real(self, lane, seconds, now)
 
-    patch.setattr(Attempts, "_park", park)
+    patch.setattr(Lanes, "park", park)
 
 
 def _no_limit(patch: pytest.MonkeyPatch) -> None:

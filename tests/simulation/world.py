@@ -39,7 +39,7 @@ KINDS = (
     "replicas crash",
     "replicas pause",
     "replicas drain",
-    "dead letters unconfirmed",
+    "publishes unconfirmed",
     "handlers restart",
     "pausing",
 )
@@ -65,7 +65,7 @@ class World:
             }
         )
         self.workqueue = WorkQueue(name=QUEUE, spec=spec)
-        self.broker = EmbeddedBroker(self.clock.soon)
+        self.broker = EmbeddedBroker(self.clock.soon, self.clock.at_wall)
         self.store = EmbeddedStore(self.clock.monotonic, self.clock.wall, self.clock.soon)
         run(self.broker.declare(self.workqueue))
         self.checker = Checker(spec.sessions.max_concurrent)
@@ -231,8 +231,12 @@ class SimulatedReplica:
                 self._consumer.close(channel)
             case fx.AskStore():
                 self._ask(effect)
+            case fx.Publish():
+                self._send(effect.ref, effect.messages, self.world.broker.publish)
             case fx.Bury():
-                self._bury(effect)
+                self._send(effect.ref, effect.letters, self.world.broker.bury)
+            case fx.Delay():
+                self._send(effect.ref, effect.messages, self.world.broker.delay)
             case fx.Call():
                 self._call(effect)
             case fx.CheckHandler():
@@ -263,14 +267,17 @@ class SimulatedReplica:
 
         self.clock.at(arrives, arrive)
 
-    def _bury(self, effect: fx.Bury) -> None:
-        def publish() -> None:
-            sure = not (self.world.has("dead letters unconfirmed") and self.clock.random.random() < 0.3)
+    def _send(self, ref: int, things: list[Any], publish: Callable[[Any], Any]) -> None:
+        def arrive() -> None:
+            sure = not (self.world.has("publishes unconfirmed") and self.clock.random.random() < 0.3)
+            fates = [ev.Fate.UNKNOWN] * len(things)
             if sure or self.clock.random.random() < 0.5:
-                run(self.world.broker.bury(effect.letters))
-            self.happen(ev.Buried(effect.ref, [sure] * len(effect.letters)))
+                outcomes = run(publish(things))
+                if sure:
+                    fates = [ev.Fate.HELD if outcome is None else ev.Fate.NO_QUEUE for outcome in outcomes]
+            self.happen(ev.Sent(ref, fates))
 
-        self.clock.after(self.clock.random.choice([0.0, 0.01, 1.0]), publish)
+        self.clock.after(self.clock.random.choice([0.0, 0.01, 1.0]), arrive)
 
     # The handler
 

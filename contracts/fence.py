@@ -44,7 +44,10 @@ class Claim(msgspec.Struct, frozen=True):
 class Assert(msgspec.Struct, frozen=True):
     """I am running this attempt, which you allowed and have forgotten: take it down again.
 
-    Answered by ``Claimed`` with the epoch from now on, or ``Fenced`` where somebody else has it by now.
+    ``in_place``: the message was redriven in its place, so that its delivery is of an earlier generation.
+
+    Answered by ``Claimed`` with the epoch from now on, ``Fenced`` where somebody else has it by now, or ``Forgotten``
+    where this life of the store has not heard of us either: renew first.
     """
 
     message: Message
@@ -53,6 +56,7 @@ class Assert(msgspec.Struct, frozen=True):
     failures: int
     interruptions: int
     at: float
+    in_place: bool
 
 
 class StateWrite(msgspec.Struct, frozen=True):

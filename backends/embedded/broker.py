@@ -182,9 +182,9 @@ class EmbeddedBroker:
         outcomes: list[KubedaemonError | None] = []
         for letter in letters:
             message = letter.message
-            queue = self._queues.get((message.namespace, message.queue))
+            queue = self._queues.get((message.namespace, letter.queue))
             if queue is None:
-                outcomes.append(PermanentError(f"there is no queue {message.queue!r} to bury in"))
+                outcomes.append(PermanentError(f"there is no queue {letter.queue!r} to bury in"))
             else:
                 queue.dead.setdefault((message.id, message.generation), letter)
                 outcomes.append(None)

@@ -85,7 +85,7 @@ def _claim(state: QueueState, incarnation: str, op: Claim, now: Now) -> Reply:
     if record.generation > message.generation and not record.in_place:
         return Ended(None)
     if record.ending is not None:
-        return _ended(record)
+        return _found_ended(state, incarnation, record, lane, now)
     if lock is not None:
         if state.alive(lock.owner, now.monotonic):
             state.waiting_for_lane.setdefault(lane, set()).add(incarnation)
@@ -95,6 +95,16 @@ def _claim(state: QueueState, incarnation: str, op: Claim, now: Now) -> Reply:
     if wait > 0:
         return Later(wait)
     return _start(state, incarnation, op, record, now)
+
+
+def _found_ended(state: QueueState, incarnation: str, record: Kept, lane: str, now: Now) -> Reply:
+    """One replica at a time publishes what an ending asks for, so that no dead letter comes back after its redrive."""
+    publisher = record.publisher
+    if not record.marked and publisher not in (None, incarnation) and state.alive(str(publisher), now.monotonic):
+        state.waiting_for_lane.setdefault(lane, set()).add(incarnation)
+        return HeldBy(replica_name(str(publisher)))
+    record.publisher = incarnation
+    return _ended(record)
 
 
 def _start(state: QueueState, incarnation: str, op: Claim, record: Kept, now: Now) -> Reply:
@@ -138,12 +148,13 @@ def _assert(state: QueueState, incarnation: str, op: Assert, now: Now) -> Reply:
     if lock is not None:
         same = lock.owner == incarnation and lock.nonce == op.nonce
         return _claimed(lock, state.records[message.id]) if same else FENCED
+    if not state.alive(incarnation, now.monotonic):
+        return FORGOTTEN
     record = state.record_of(message)
-    over = record.ending is not None or record.generation > message.generation or record.attempt > op.attempt
-    if over or not state.alive(incarnation, now.monotonic):
+    if record.ending is not None or record.generation > message.generation or record.attempt > op.attempt:
         return FENCED
     record.attempt, record.failures, record.interruptions = op.attempt, op.failures, op.interruptions
-    record.open_by, record.opened_at = incarnation, op.at
+    record.open_by, record.opened_at, record.in_place = incarnation, op.at, op.in_place
     return _hold(state, incarnation, op.nonce, message, record, op.at)
 
 
@@ -185,6 +196,7 @@ def _commit(state: QueueState, incarnation: str, op: Commit, now: Now) -> Reply:
     record.ending, record.state = op.ending, op.ending.state
     record.emitted = op.emitted
     record.marked = not op.emitted and record.state is not State.DEAD
+    record.publisher = incarnation
     if op.write is not None and op.message.session is not None:
         state.write(op.message.session, op.write, now.monotonic)
     record.blocks = op.block and op.message.session is not None
@@ -243,6 +255,7 @@ def _mark(state: QueueState, incarnation: str, op: Mark, now: Now) -> Reply:
     record = state.records.get(op.id)
     if record is not None and record.generation == op.generation:
         record.marked, record.emitted = True, []
+        state.tell_waiting(f"s:{record.session}" if record.session is not None else f"m:{record.id}")
     return DONE
 
 

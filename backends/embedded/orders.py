@@ -81,7 +81,7 @@ def _revoke(state: QueueState, lock: Lock, record: Kept, wall: float) -> None:
 def _end(state: QueueState, record: Kept, ending: Ending) -> None:
     lane = f"s:{record.session}" if record.session is not None else f"m:{record.id}"
     record.ending, record.state = ending, ending.state
-    record.emitted, record.marked = [], ending.state is not State.DEAD
+    record.emitted, record.marked, record.publisher = [], ending.state is not State.DEAD, None
     if state.heads.get(lane) == record.id:
         del state.heads[lane]
     state.ended(record.id)

@@ -20,7 +20,7 @@ class Kept(Record, kw_only=True):
 
     ``open_by`` is the replica of an attempt that was started and has not ended, since ``opened_at``; ``ended_epoch``
     the epoch of the last attempt that did end, by which a repeated commit is known. ``emitted`` waits to be
-    published until the record is ``marked``; one that ``blocks`` holds its session though it is dead; ``in_place``:
+    published by the ``publisher`` until the record is ``marked``; one that ``blocks`` holds its session though it is dead; ``in_place``:
     the newer generation is the delivery that was there, not another one.
     """
 
@@ -32,6 +32,7 @@ class Kept(Record, kw_only=True):
     accepted: bool = False
     emitted: list[Message] = []
     marked: bool = False
+    publisher: str | None = None
     blocks: bool = False
     in_place: bool = False
 
@@ -127,6 +128,7 @@ class QueueState:
         record.ending = None
         record.open_by = None
         record.emitted, record.marked, record.blocks, record.in_place = [], False, False, False
+        record.publisher = None
 
     def drop(self, message_id: str) -> None:
         record = self.records.pop(message_id, None)
@@ -194,12 +196,16 @@ class QueueState:
         member = self.members.get(lock.owner)
         if member is not None:
             member.locks.pop(lock.lane, None)
-        for incarnation in self.waiting_for_lane.pop(lock.lane, ()):
-            self.push(incarnation, Freed(lock.lane))
+        self.tell_waiting(lock.lane)
         if self.waiting_for_room:
             waiting, self.waiting_for_room = self.waiting_for_room, set()
             for incarnation in waiting:
                 self.push(incarnation, Freed(None))
+
+    def tell_waiting(self, lane: str) -> None:
+        """Whoever was told that somebody else has this lane may ask again."""
+        for incarnation in self.waiting_for_lane.pop(lane, ()):
+            self.push(incarnation, Freed(lane))
 
     def alive(self, incarnation: str, now: float) -> bool:
         member = self.members.get(incarnation)

@@ -8,12 +8,13 @@ from contracts.answers import Answer, NoAnswer
 from contracts.fence import Advance
 from contracts.records import Ending, State
 from contracts.speech import Complete, GiveUp, Speaker
-from sidecar.core.effects import AbandonCall, BatchEntry, Call, CallBatch, CheckHandler
+from sidecar.core.effects import BatchEntry, Call, CallBatch, CheckHandler
 from sidecar.core.endings import Endings
 from sidecar.core.events import Now
-from sidecar.core.lanes import Lane, Phase
+from sidecar.core.lanes import AT_WORK, Lane, Phase
+from sidecar.core.membership import Membership
 from sidecar.core.outbox import Outbox
-from sidecar.core.retry import ACCEPTED, UNDONE, Again, Decision, Past, decide, decide_finish
+from sidecar.core.retry import ACCEPTED, UNDONE, Again, Decision, Past, decide, decide_finish, expired
 from sidecar.core.standing import Standing
 
 _NO_HANDLER = ("refused", "lost")
@@ -22,8 +23,9 @@ _NO_HANDLER = ("refused", "lost")
 class Calls:
     """The attempts that are at work: gathered for a batch, called, or accepted."""
 
-    def __init__(self, standing: Standing, outbox: Outbox, endings: Endings) -> None:
+    def __init__(self, standing: Standing, membership: Membership, outbox: Outbox, endings: Endings) -> None:
         self._standing = standing
+        self._membership = membership
         self._outbox = outbox
         self._endings = endings
         self._single: dict[int, Lane] = {}
@@ -33,6 +35,7 @@ class Calls:
         self._by_speaker: dict[Speaker, Lane] = {}
         self._serial = 0
         self._batched = 0
+        self._gatherings = 0
         self.handled = 0
         self.busy_seconds = 0.0
 
@@ -45,6 +48,10 @@ class Calls:
         lanes = [*self._single.values(), *self._accepted.values(), *self._gathered]
         lanes += [lane for call, batch in self._batches.items() for lane in batch if _is_in(lane, call)]
         return sorted(lanes, key=lambda lane: lane.nonce)
+
+    def is_open(self, lane: Lane, nonce: int) -> bool:
+        """Does the attempt of this claim still run, or is its end still to be told?"""
+        return lane.nonce == nonce and (lane.phase in AT_WORK or lane.phase is Phase.ENDING)
 
     def speaks(self, speaker: Speaker) -> Lane | None:
         """The lane whose attempt this is; None once the attempt is over, or before it began."""
@@ -78,16 +85,25 @@ class Calls:
         if len(self._gathered) >= most:
             self._call_batch(now)
         elif len(self._gathered) == 1:
-            first = lane.nonce
+            gathering = self._gatherings
 
             def waited(later: Now) -> None:
-                if self._gathered and self._gathered[0].nonce == first:
+                if self._gathered and self._gatherings == gathering:
                     self._call_batch(later)
 
             self._outbox.at(now.monotonic + wait_seconds, waited)
 
     def _call_batch(self, now: Now) -> None:
-        lanes, self._gathered = self._gathered, []
+        gathered, self._gathered = self._gathered, []
+        self._gatherings += 1
+        if not self.may_start(now):
+            for lane in gathered:
+                self._over(lane)
+                self._endings.withdraw(lane)
+            return
+        lanes = [lane for lane in gathered if not self._is_expired(lane, now)]
+        if not lanes:
+            return
         call = self._next_call()
         self._batches[call] = lanes
         self._batched += len(lanes)
@@ -98,6 +114,18 @@ class Calls:
             entries.append(BatchEntry(lane.message, lane.attempt, lane.epoch))
         timeout = self._standing.spec.delivery.timeout_seconds
         self._outbox.emit(CallBatch(call, entries, timeout, now.wall + timeout))
+
+    def may_start(self, now: Now) -> bool:
+        """Has the replica the right and the means to start an attempt at this moment?"""
+        return self._standing.startable and not self._membership.draining and self._membership.holds_lease(now)
+
+    def _is_expired(self, lane: Lane, now: Now) -> bool:
+        """Ends it where its time to live was over before its batch was full."""
+        ending = expired(lane.message, now.wall)
+        if ending is not None:
+            self._over(lane)
+            self._endings.end(lane, ending, None)
+        return ending is not None
 
     # A call ends
 
@@ -214,13 +242,14 @@ class Calls:
 
     def abandon(self, lane: Lane) -> bool:
         """The attempt is not ours any more: nobody waits for its call. False where it was not at work."""
-        if lane.phase not in (Phase.GATHERED, Phase.RUNNING, Phase.ACCEPTED):
+        if lane.phase not in AT_WORK:
             return False
         self._over(lane)
         if lane.phase is Phase.GATHERED:
             self._gathered.remove(lane)
         elif self._accepted.pop(lane.nonce, None) is None and self._single.pop(lane.call, None) is not None:
-            self._outbox.emit(AbandonCall(lane.call))
+            self._outbox.abandon(lane.call)
+        lane.call = 0  # a batch that it was in goes on without it
         return True
 
 

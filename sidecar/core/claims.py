@@ -9,6 +9,7 @@ from contracts.fence import (
     Commit,
     Ended,
     Fail,
+    Forgotten,
     Freed,
     Full,
     HeldBy,
@@ -19,14 +20,13 @@ from contracts.fence import (
     Withdraw,
     life_of,
 )
-from contracts.records import Ending, State
 from sidecar.core.calls import Calls
 from sidecar.core.endings import Endings
 from sidecar.core.events import Now
 from sidecar.core.lanes import GONE, Lane, Lanes, Phase
 from sidecar.core.membership import Membership
 from sidecar.core.outbox import Outbox
-from sidecar.core.retry import too_many_interruptions
+from sidecar.core.retry import expired, too_many_interruptions
 from sidecar.core.standing import Standing
 
 POLL_SECONDS = 1.0
@@ -52,6 +52,9 @@ class Claims:
         self._calls = calls
         self._endings = endings
         self._asked = 0
+        self._unsaid: dict[Lane, None] = {}
+        self._life = 0
+        self._assertable = 0
         self._serial = 0
 
     def start(self, now: Now) -> None:
@@ -106,13 +109,13 @@ class Claims:
         if reply.generation != lane.message.generation:
             lane.message = lane.message.of_generation(reply.generation)
         message, delivery = lane.message, self._standing.spec.delivery
-        may_start = self._standing.startable and not self._membership.draining and self._membership.holds_lease(now)
-        if lane.head.channel == GONE or not may_start:
+        if lane.epoch == lane.revoked:
+            self._lanes.again(lane)
+        elif lane.head.channel == GONE or not self._calls.may_start(now):
             self._endings.withdraw(lane)
         elif reply.interruptions > delivery.max_interruptions:
             self._endings.end(lane, too_many_interruptions(delivery, now.wall), None)
-        elif message.expires_at and now.wall >= message.expires_at:
-            ending = Ending(state=State.EXPIRED, ended_at=now.wall, reason="its time to live was over")
+        elif (ending := expired(message, now.wall)) is not None:
             self._endings.end(lane, ending, None)
         else:
             self._calls.begin(lane, now)
@@ -131,7 +134,10 @@ class Claims:
     def revoked(self, push: Revoked) -> None:
         """Somebody ended this attempt for us: its call is abandoned, and the lane asks how the message stands."""
         lane = self._lanes.by_key.get(push.lane)
-        if lane is not None and lane.epoch == push.epoch and self._calls.abandon(lane):
+        if lane is None:
+            return
+        lane.revoked = push.epoch  # it may overtake the answer that allowed the attempt
+        if lane.epoch == push.epoch and self._calls.abandon(lane):
             self._lanes.again(lane)
 
     def resume(self) -> None:
@@ -141,27 +147,71 @@ class Claims:
 
     # A store that forgot
 
-    def assert_attempts(self, life: int, now: Now) -> None:
-        """The store lives anew: it is told which attempts of its earlier life run here."""
-        for lane in self._calls.at_work():
-            if life_of(lane.epoch) != life:
+    def renewed(self, life: int, *, unbroken: bool) -> None:
+        """The store is told which attempts of its life before this one run here, or have just ended.
+
+        What it was never told of in that life, or what ran while our lease was not sure, may have been run again by
+        others, and that be forgotten too: it is given up.
+        """
+        if life != self._life:
+            self._assertable = self._life if unbroken else 0
+            self._life = life
+        unsaid, self._unsaid = self._unsaid, {}
+        for lane in [*self._calls.at_work(), *(lane for lane in unsaid if lane.unsaid is not None)]:
+            of = life_of(lane.epoch)
+            if of == life:
+                self._say(lane)
+            elif of == self._assertable:
                 self._assert(lane)
+            else:
+                self._give_up(lane)
+
+    def _give_up(self, lane: Lane) -> None:
+        lane.unsaid = None
+        self._calls.abandon(lane)
+        self._lanes.again(lane)
 
     def forgotten(self, lane: Lane, unsaid: Commit | Fail | Withdraw) -> None:
-        """It does not know the attempt that has just ended: it hears of the attempt first, then of its end."""
+        """It does not know the attempt that has just ended: once it knows us, it hears of that first, then of its end."""
         lane.unsaid = unsaid
-        self._assert(lane)
+        self._wait_for_renewal(lane)
+
+    def _wait_for_renewal(self, lane: Lane) -> None:
+        if lane.unsaid is not None:
+            self._unsaid[lane] = None
+        self._membership.renew_at_once()
+
+    def _say(self, lane: Lane) -> None:
+        unsaid, lane.unsaid = lane.unsaid, None
+        if unsaid is not None:
+            self._endings.say(lane, unsaid)
 
     def _assert(self, lane: Lane) -> None:
+        """Once at a time: a second one could take the session again after the attempt has ended."""
+        if lane.asserting:
+            if lane.unsaid is not None:
+                self._unsaid[lane] = None
+            return
+        lane.asserting = True
         attempt = lane.attempt, lane.failures, lane.interruptions
-        self._outbox.ask(Assert(lane.message, lane.nonce, *attempt, lane.started_at), lane)
+        in_place = lane.message.generation != lane.head.message.generation
+        self._outbox.ask(Assert(lane.message, lane.nonce, *attempt, lane.started_at, in_place), lane)
 
-    def asserted(self, lane: Lane, reply: Reply, now: Now) -> None:
-        """The attempt counts again, under a new epoch; or somebody else has the session by now."""
-        unsaid, lane.unsaid = lane.unsaid, None
-        if isinstance(reply, Claimed):
+    def asserted(self, operation: Assert, lane: Lane, reply: Reply) -> bool:
+        """The attempt counts again, under a new epoch. False: somebody else has the session by now."""
+        lane.asserting = False
+        if not self._calls.is_open(lane, operation.nonce):
+            if isinstance(reply, Claimed):  # it was given up meanwhile, and must not hold the session
+                self._outbox.ask(Withdraw(operation.message, reply.epoch))
+            return False
+        if isinstance(reply, Forgotten):
+            self._wait_for_renewal(lane)
+            return True
+        if isinstance(reply, Claimed) and reply.epoch != lane.revoked:
             lane.epoch = reply.epoch
-            if unsaid is not None:
-                self._endings.say(lane, unsaid)
-        elif unsaid is not None or self._calls.abandon(lane):
+            self._say(lane)
+            return True
+        if lane.unsaid is not None or self._calls.abandon(lane):
+            lane.unsaid = None
             self._lanes.again(lane)
+        return False

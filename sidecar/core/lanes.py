@@ -40,6 +40,9 @@ class Phase(IntEnum):
     """The store is told that all of it is published."""
 
 
+AT_WORK = frozenset({Phase.GATHERED, Phase.RUNNING, Phase.ACCEPTED})
+"""Phases in which the attempt is with the handler, or about to be."""
+
 ACTIVE = frozenset(
     {
         Phase.ASKED,
@@ -70,13 +73,13 @@ class Lane:
 
     ``message`` is the head's, of the generation that the store knows; ``tries`` rises whenever the head leaves
     ``PARKED``, so that a timer set for an earlier wait is known as stale; ``alone`` keeps it out of batches;
-    ``unsaid`` is what to tell the store once it remembers the attempt again; ``unsent`` are the waves still to be
+    ``asserting``: the store is just being told of the attempt again; ``unsaid`` is what to tell the store once it remembers the attempt again; ``unsent`` are the waves still to be
     published, ``sending`` how much of the present wave is not confirmed.
     """
 
     __slots__ = (
-        "alone", "attempt", "blocks", "call", "ending", "epoch", "failures", "interruptions", "key", "listeners",
-        "message", "nonce", "phase", "sending", "silent_at", "speaker", "staged", "started_at", "started_monotonic",
+        "alone", "asserting", "attempt", "blocks", "call", "ending", "epoch", "failures", "interruptions", "key", "listeners",
+        "message", "nonce", "phase", "revoked", "sending", "silent_at", "speaker", "staged", "started_at", "started_monotonic",
         "tries", "unsaid", "unsent", "waiting",
     )  # fmt: skip
 
@@ -88,6 +91,7 @@ class Lane:
         self.tries = 0
         self.nonce = 0
         self.epoch = 0
+        self.revoked = 0
         self.attempt = 0
         self.failures = 0
         self.interruptions = 0
@@ -96,6 +100,7 @@ class Lane:
         self.started_monotonic = 0.0
         self.silent_at = 0.0
         self.alone = False
+        self.asserting = False
         self.blocks = False
         self.speaker: Speaker | None = None
         self.staged: Staged | None = None

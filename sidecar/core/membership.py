@@ -34,6 +34,7 @@ class Membership:
         self._ask = ask
         self._emit = emit
         self.lease_until = float("-inf")
+        self._unbroken_until = float("-inf")
         self.renew_due = float("-inf")
         self._renewed_at = float("-inf")
         self._asked_at: float | None = None
@@ -82,25 +83,29 @@ class Membership:
         self.renew_at_once()
 
     def renewed(self, reply: Renewed, partitions: int, now: Now) -> bool:
-        """The lease holds anew; answers whether the store has forgotten what it knew since the last renewal."""
+        """The lease holds anew. A store that has forgotten has no plan either.
+
+        False: it has forgotten, and the lease had lapsed before that. What ran under it may have been run again by
+        others and forgotten too, so that it must not be asserted.
+        """
+        unbroken = reply.life == self._life or now.monotonic < self._unbroken_until
         asked_at = now.monotonic if self._asked_at is None else self._asked_at
         self._asked_at = None
         self._renewed_at = asked_at
-        self.lease_until = asked_at + LEASE_SECONDS - LEASE_MARGIN_SECONDS
+        self.lease_until = self._unbroken_until = asked_at + LEASE_SECONDS - LEASE_MARGIN_SECONDS
         # What came up while this was on its way asked for another one at once.
         self.renew_due = max(self.renew_due, asked_at + REPORT_SECONDS)
-        forgot, self._life = self._life not in (0, reply.life), reply.life
-        if forgot:
-            self.plan = Plan()
+        if reply.life != self._life:
+            self._life, self.plan = reply.life, Plan()
         self._adopt(reply.plan)
         if reply.members != self._members:
             self._members, self._unsettled = reply.members, True
         if self.draining:
-            return forgot
+            return unbroken
         wanted = assign(self.plan.owners, reply.members, partitions)
         if wanted != self.plan.owners:
             self._ask(Propose(Plan(self.plan.version + 1, wanted)))
-        return forgot
+        return unbroken
 
     def renewal_failed(self, now: Now) -> None:
         self._asked_at = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.fence import Operation, Renew, Reply
 from contracts.message import DeadLetter, Message
-from sidecar.core.effects import Ack, AskStore, Bury, Delay, Effect, Publish
+from sidecar.core.effects import AbandonCall, Ack, AskStore, Bury, Call, Delay, Effect, Publish
 from sidecar.core.events import Fate, Now
 
 if TYPE_CHECKING:
@@ -39,6 +39,13 @@ class Outbox:
 
     def emit(self, effect: Effect) -> None:
         self._effects.append(effect)
+
+    def abandon(self, call: int) -> None:
+        """Nobody waits for the call any more; one that was only decided on in this turn is not even made."""
+        made = [effect for effect in self._effects if not (isinstance(effect, Call) and effect.call == call)]
+        if len(made) == len(self._effects):
+            made.append(AbandonCall(call))
+        self._effects = made
 
     def ack(self, channel: int, tag: int) -> None:
         self._acks.setdefault(channel, []).append(tag)

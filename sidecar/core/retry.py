@@ -10,6 +10,7 @@ from zlib import crc32
 import msgspec
 
 from contracts.answers import Answer, NoAnswer, Settle, Verdict, judge
+from contracts.message import Message
 from contracts.records import BODY_CUT_BYTES, Ending, State
 from contracts.speech import Complete, GiveUp
 from contracts.workqueue import Backoff, DeliveryPolicy
@@ -115,6 +116,13 @@ def settle(verdict: Verdict, answer: Answer | NoAnswer, policy: DeliveryPolicy, 
         seconds = backoff_seconds(policy.backoff, past.failures + 1, past.message_id)
         return Again(wall + seconds, interrupted=False)
     return Again(wall + min(asked, policy.backoff.max_seconds), interrupted=False)
+
+
+def expired(message: Message, wall: float) -> Ending | None:
+    """The end of a message whose time to live is over; None while it is not."""
+    if not message.expires_at or wall < message.expires_at:
+        return None
+    return Ending(state=State.EXPIRED, ended_at=wall, reason="its time to live was over")
 
 
 def too_many_interruptions(policy: DeliveryPolicy, wall: float) -> Ending:

@@ -14,7 +14,6 @@ from contracts.fence import (
     Advance,
     Assert,
     Claim,
-    Claimed,
     Commit,
     Fail,
     Forgotten,
@@ -71,7 +70,7 @@ class SidecarCore:
         self._standing = Standing(workqueue)
         self._lanes = Lanes(self._outbox)
         self._endings = Endings(replica_name(incarnation), self._standing, self._lanes, self._membership, self._outbox)
-        self._calls = Calls(self._standing, self._outbox, self._endings)
+        self._calls = Calls(self._standing, self._membership, self._outbox, self._endings)
         self._claims = Claims(self._standing, self._lanes, self._membership, self._outbox, self._calls, self._endings)
         self._speeches = Speeches(self._calls, self._outbox)
         self._settled: list[tuple[str, int]] = []
@@ -159,8 +158,8 @@ class SidecarCore:
 
     def _renewed(self, asked: Asked, reply: Reply, now: Now) -> None:
         assert isinstance(reply, Renewed)
-        if self._membership.renewed(reply, self._standing.spec.partitions, now):
-            self._claims.assert_attempts(reply.life, now)
+        unbroken = self._membership.renewed(reply, self._standing.spec.partitions, now)
+        self._claims.renewed(reply.life, unbroken=unbroken)
 
     def _planned(self, asked: Asked, reply: Reply, now: Now) -> None:
         assert isinstance(reply, Planned)
@@ -173,6 +172,8 @@ class SidecarCore:
         """The answer to how an attempt ended: a commit, a failure, or that none was made."""
         operation, lane = asked
         assert isinstance(operation, Commit | Fail | Withdraw)
+        if lane is None:
+            return
         if isinstance(reply, Forgotten):
             self._claims.forgotten(lane, operation)
             return
@@ -185,9 +186,10 @@ class SidecarCore:
             self._lanes.again(lane)
 
     def _asserted(self, asked: Asked, reply: Reply, now: Now) -> None:
-        if not isinstance(reply, Claimed):
-            self._speeches.ended(asked[1].speaker)
-        self._claims.asserted(asked[1], reply, now)
+        operation, lane = asked
+        assert isinstance(operation, Assert)
+        if not self._claims.asserted(operation, lane, reply):
+            self._speeches.ended(lane.speaker)
 
     def _marked(self, asked: Asked, reply: Reply, now: Now) -> None:
         self._endings.marked(asked[1], now)

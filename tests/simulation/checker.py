@@ -30,6 +30,8 @@ class SimulatedCall:
         self.body = f"{message.id}/{message.generation}/{attempt}/{replica}".encode()
         self.emitted: list[Message] = []
         self.acked_to_a_sound_replica = False
+        self.unmade = False
+        """Its batch failed as a whole: it counts as not attempted."""
         self.excused = False
         """Its replica died, was cut off past its lease, or the call timed out: it may be run beside or again."""
 
@@ -125,11 +127,13 @@ class Checker:
         if message.id not in self.weak or message.generation == self.accepted[message.id].generation:
             self._check_order(message, "is called")
         for other in self.calls:
+            same = other.message.id == message.id and other.message.generation == message.generation
+            if same and other.attempt >= call.attempt and not other.unmade and not self.forgot:
+                raise Broken(f"attempts: {message.id} is called as attempt {call.attempt} after {other.attempt}")
             if other.excused:
                 continue
             if other.message.lane == message.lane and other.running:
                 raise Broken(f"one at a time: {message.id} is called while {other.message.id} runs on {other.replica}")
-            same = other.message.id == message.id and other.message.generation == message.generation
             if same and other.acked_to_a_sound_replica and message.id not in self.weak:
                 raise Broken(f"called once: {message.id} is called again, and nothing had happened to its replica")
         running = sum(1 for other in self.calls if other.running and not other.excused)

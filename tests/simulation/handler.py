@@ -118,13 +118,14 @@ class SimulatedHandler:
     def _call_batch(self, effect: fx.CallBatch) -> None:
         calls = [self._begin(entry.message, entry.attempt, entry.epoch) for entry in effect.entries]
         self._batches[effect.call] = calls
-        failed = self._world.has("batches fail") and self._clock.random.random() < 0.3
+        poisoned = "batches fail" in self._world.faults and any(call.message.id.endswith("7") for call in calls)
+        failed = poisoned and len(calls) > 1
         given = [self._answer(call, effect.timeout_seconds) for call in calls]
         seconds = max(seconds for _, seconds in given)
         answers: list[Given] | NoAnswer = [answer for answer, _ in given]
         if failed or any(isinstance(answer, NoAnswer) for answer, _ in given):
             for call in calls:
-                call.excused = True
+                call.excused = call.unmade = True
             answers = NoAnswer("garbage")
         self._clock.after(seconds, lambda: self._batch_answered(effect.call, calls, answers))
 
@@ -145,7 +146,7 @@ class SimulatedHandler:
         self._accepted.add(call)
         if self._world.has("silent handlers") and random.random() < 0.2:
             call.excused = True
-            self._clock.after(30, lambda: self._finish(call))
+            self._accepted.discard(call)
             return
         lasts = random.choice([0.1, 3.0, 12.0])
         for beat in range(1, int(lasts / 2) + 1):
@@ -224,7 +225,7 @@ class SimulatedHandler:
         batches, self._batches = self._batches, {}
         for number, calls in batches.items():
             for call in calls:
-                call.running, call.excused = False, True
+                call.running, call.excused, call.unmade = False, True, True
             replica.happen(ev.BatchAnswered(number, NoAnswer("lost")))
         for call in self._accepted:
             call.running, call.excused = False, True

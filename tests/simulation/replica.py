@@ -147,15 +147,20 @@ class SimulatedReplica:
 
     def _send(self, ref: int, things: Sequence[Any], publish: Callable[[Sequence[Any]], list[Any]]) -> None:
         def arrive() -> None:
-            sure = not (self.world.has("publishes unconfirmed") and self.clock.random.random() < 0.3)
-            fates = [ev.Fate.UNKNOWN] * len(things)
-            if sure or self.clock.random.random() < 0.5:
-                outcomes = publish(things)
-                if sure:
-                    fates = [ev.Fate.HELD if outcome is None else ev.Fate.NO_QUEUE for outcome in outcomes]
-            self.happen(ev.Sent(ref, fates))
+            self.happen(ev.Sent(ref, [self._publish(thing, publish) for thing in things]))
 
         self.clock.after(self.clock.random.choice([0.0, 0.01, 1.0]), arrive)
+
+    def _publish(self, thing: Any, publish: Callable[[Sequence[Any]], list[Any]]) -> ev.Fate:
+        """One thing at a time: some are not confirmed, and of those some did arrive."""
+        random = self.clock.random
+        sure = not (self.world.has("publishes unconfirmed") and random.random() < 0.3)
+        if not sure and random.random() < 0.5:
+            return ev.Fate.UNKNOWN
+        [outcome] = publish([thing])
+        if not sure:
+            return ev.Fate.UNKNOWN
+        return ev.Fate.HELD if outcome is None else ev.Fate.NO_QUEUE
 
     # Mishaps
 

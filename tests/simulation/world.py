@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -65,12 +65,15 @@ RARE = frozenset({"store forgets", "bad deploy", "batches fail", "doubling"})
 
 
 class World:
-    """Everything of one run. ``trace`` holds what happened, for people, when it is kept."""
+    """Everything of one run. ``trace`` holds what happened, for people, when it is kept.
 
-    def __init__(self, seed: int, keep_trace: bool = False) -> None:
+    Each seed has some kinds of faults and not others (swarm testing); those of ``force`` it has in any case.
+    """
+
+    def __init__(self, seed: int, keep_trace: bool = False, force: Collection[str] = ()) -> None:
         self.clock = Clockwork(seed)
         random = self.clock.random
-        self.faults = {kind for kind in KINDS if random.random() < (0.15 if kind in RARE else 0.35)}
+        self.faults = {kind for kind in KINDS if random.random() < (0.15 if kind in RARE else 0.35)}.union(force)
         self.trace: list[str] | None = [] if keep_trace else None
         self.workqueue = WorkQueue(name=QUEUE, spec=self._draw_spec())
         self.broker = EmbeddedBroker(self.clock.soon, self.clock.at_wall)

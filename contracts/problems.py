@@ -19,6 +19,7 @@ class Problem(Enum):
     UNKNOWN_QUEUE = ("unknown-queue", 404, "There is no such queue")
     UNKNOWN_NAMESPACE = ("unknown-namespace", 404, "There is no such namespace")
     UNKNOWN_MESSAGE = ("unknown-message", 404, "There is no such message")
+    UNKNOWN_SESSION = ("unknown-session", 404, "There is no such session")
     UNKNOWN_ROUTE = ("unknown-route", 404, "There is nothing at this path")
     METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "This path does not take that method")
     NOT_ENDED = ("not-ended", 202, "The message has not ended yet")

@@ -76,7 +76,7 @@ class EmbeddedStore:
         state.expire(self._monotonic())
         known = state.records.get(message.id)
         if known is not None:
-            return _shown(known)
+            return _shown(known, self._wall())
         state.record_of(message).digest = digest
         return None
 
@@ -92,7 +92,7 @@ class EmbeddedStore:
         state = self._state(namespace, queue)
         state.expire(self._monotonic())
         record = state.records.get(message_id)
-        return None if record is None else _shown(record)
+        return None if record is None else _shown(record, self._wall())
 
     async def wait(self, namespace: str, queue: str, message_id: str, timeout_seconds: float) -> Record | None:
         record = await self.message(namespace, queue, message_id)
@@ -119,18 +119,17 @@ class EmbeddedStore:
         kept.expire(self._monotonic())
         start = kept.serial + 1 if after is None else _cursor(after)
         found: list[Record] = []
-        oldest = next(iter(kept.by_serial), 0)
+        oldest, now = next(iter(kept.by_serial), 0), self._wall()
         for serial in range(start - 1, oldest - 1, -1):
             record = kept.records.get(kept.by_serial.get(serial, ""))
-            if (
-                record is None
-                or (state and record.state is not state)
-                or (session is not None and record.session != session)
-            ):
+            if record is None or (session is not None and record.session != session):
+                continue
+            shown = _shown(record, now)
+            if state and shown.state is not state:
                 continue
             if len(found) == limit:
                 return found, str(serial + 1)
-            found.append(_shown(record))
+            found.append(shown)
         return found, None
 
     async def held(self, namespace: str, queue: str) -> list[Held]:
@@ -167,14 +166,16 @@ class EmbeddedStore:
         return orders.redrive_in_place(self._state(message.namespace, message.queue), message)
 
     async def cancel(self, namespace: str, queue: str, message_id: str) -> Record | None:
-        return _maybe_shown(orders.cancel(self._state(namespace, queue), message_id, self._wall()))
+        wall = self._wall()
+        return _maybe_shown(orders.cancel(self._state(namespace, queue), message_id, wall), wall)
 
     async def release(self, namespace: str, queue: str, session: str, retry_seconds: float) -> Record | None:
         wall = self._wall()
-        return _maybe_shown(orders.release(self._state(namespace, queue), session, wall + retry_seconds, wall))
+        return _maybe_shown(orders.release(self._state(namespace, queue), session, wall + retry_seconds, wall), wall)
 
     async def skip(self, namespace: str, queue: str, session: str, reason: str) -> Record | None:
-        return _maybe_shown(orders.skip(self._state(namespace, queue), session, reason, self._wall()))
+        wall = self._wall()
+        return _maybe_shown(orders.skip(self._state(namespace, queue), session, reason, wall), wall)
 
     async def forget(self, namespace: str, queue: str) -> None:
         self._queues.pop((namespace, queue), None)
@@ -212,13 +213,15 @@ def _cursor(after: str) -> int:
     return int(after)
 
 
-def _maybe_shown(kept: Kept | None) -> Record | None:
-    return None if kept is None else _shown(kept)
+def _maybe_shown(kept: Kept | None, wall: float) -> Record | None:
+    return None if kept is None else _shown(kept, wall)
 
 
-def _shown(kept: Kept) -> Record:
-    """A copy for readers; an attempt that runs is shown without an end."""
+def _shown(kept: Kept, wall: float) -> Record:
+    """A copy for readers; an attempt that runs is shown without an end, what is not due yet as scheduled."""
     record = msgspec.structs.replace(kept, attempts=list(kept.attempts))
+    if kept.state is State.QUEUED and kept.deliver_at > wall:
+        record.state = State.SCHEDULED
     if kept.open_by is not None:
         running = Attempt(
             attempt=kept.attempt,

@@ -13,7 +13,7 @@ from contracts.problems import Problem, ProblemError
 from contracts.records import Record, State
 from contracts.workqueue import WorkQueue
 from dispatcher.api.context import CONTEXT, Context, query_of
-from dispatcher.core.ending import check_kept, tell_ending
+from dispatcher.core.ending import check_kept, not_cancellable, tell_ending
 from dispatcher.core.enqueue import read_headers
 from dispatcher.core.prefer import applied, read_prefer
 from dispatcher.core.query import Query, read_limit, read_session, read_state, read_wait
@@ -82,11 +82,15 @@ async def _find(request: web.Request, workqueue: WorkQueue, query: Query) -> Rec
     if seconds and record is not None and not record.state.final:
         record = await _wait(context, request, where, seconds)
     if record is None:
-        raise ProblemError(
-            Problem.UNKNOWN_MESSAGE,
-            f"Queue {workqueue.name!r} knows no message with this id: it never did, or its record was kept long enough.",
-        )
+        raise _unknown(workqueue)
     return record
+
+
+def _unknown(workqueue: WorkQueue) -> ProblemError:
+    return ProblemError(
+        Problem.UNKNOWN_MESSAGE,
+        f"Queue {workqueue.name!r} knows no message with this id: it never did, or its record was kept long enough.",
+    )
 
 
 async def show(request: web.Request) -> web.Response:
@@ -101,6 +105,20 @@ async def result(request: web.Request) -> web.Response:
     record = await _find(request, workqueue, query_of(request, "wait"))
     check_kept(record, workqueue.spec.results.retention_seconds, context.wall())
     return _told(record)
+
+
+async def cancel(request: web.Request) -> web.Response:
+    """Ends what has not started; a second time changes nothing."""
+    context = request.app[CONTEXT]
+    workqueue = context.find(request)
+    query_of(request)
+    where = (workqueue.namespace, workqueue.name)
+    record = await context.store.cancel(*where, request.match_info["id"])
+    if record is None:
+        raise _unknown(workqueue)
+    if record.state is not State.CANCELLED:
+        raise not_cancellable(record)
+    return json_answer(message_object(*where, record))
 
 
 async def index(request: web.Request) -> web.Response:
@@ -124,5 +142,6 @@ def routes(queue: str) -> list[web.RouteDef]:
         web.post(f"{queue}/messages", enqueue, expect_handler=when_wanted),
         web.get(f"{queue}/messages", index),
         web.get(f"{queue}/messages/{{id}}", show),
+        web.delete(f"{queue}/messages/{{id}}", cancel),
         web.get(f"{queue}/messages/{{id}}/result", result),
     ]

@@ -80,6 +80,8 @@ async def put(request: web.Request) -> web.Response:
     async with context.defining:
         old = context.catalogue.get(wanted.namespace, wanted.name)
         check_change(old, wanted)
+        if old is not None:
+            wanted = msgspec.structs.replace(wanted, resumes=old.resumes)
         await context.queues.apply(wanted)
     return json_answer(await _shown(context, wanted), 201 if old is None else 200)
 
@@ -103,7 +105,7 @@ async def delete(request: web.Request) -> web.Response:
     async with context.defining:
         workqueue = context.find(request)
         depth = await _depth(context, workqueue)
-        waiting = sum(depth.ready) + depth.unacked
+        waiting = sum(depth.ready) + depth.unacked + depth.scheduled
         if waiting and not force:
             raise ProblemError(
                 Problem.CONFLICT,

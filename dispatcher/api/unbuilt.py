@@ -21,10 +21,7 @@ def routes(namespace: str, queue: str) -> list[web.RouteDef]:
     """Below the path of a namespace and of a queue."""
     unbuilt = [
         ("POST", f"{queue}/messages/batch", "Batches are"),
-        ("DELETE", f"{queue}/messages/{{id}}", "Cancelling is"),
         ("GET", f"{queue}/events", "The event stream is"),
-        ("POST", f"{queue}/sessions/release", "Releasing a session is"),
-        ("POST", f"{queue}/sessions/skip", "Skipping a session's head is"),
         ("GET", f"{namespace}/callbacks", "Result callbacks are"),
         ("POST", f"{namespace}/callbacks/{{id}}/replay", "Result callbacks are"),
         ("GET", f"{namespace}/secrets", "Signing secrets are"),

@@ -56,6 +56,15 @@ def result_gone(record: Record) -> ProblemError:
     )
 
 
+def not_cancellable(record: Record) -> ProblemError:
+    """Why this message cannot be cancelled (any more), and what can be done instead."""
+    advice = "It has ended already; what it did cannot be taken back."
+    if not record.state.final:
+        advice = "Wait for the attempt to end, or end it by releasing or skipping its session."
+    detail = f"The message is {record.state.value}, and only what has not started can be cancelled. {advice}"
+    return ProblemError(Problem.CONFLICT, detail, id=record.id, state=record.state.value)
+
+
 def _ended_badly(record: Record, problem: Problem, advice: str) -> ProblemError:
     ending = record.ending
     reason = ending.reason if ending is not None and ending.reason else ""

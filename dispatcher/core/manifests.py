@@ -22,12 +22,14 @@ def patched(workqueue: WorkQueue, patch: object) -> WorkQueue:
     """The queue after a JSON merge patch (RFC 7396)."""
     if not isinstance(patch, dict):
         raise ProblemError(Problem.MALFORMED_REQUEST, 'the body: a merge patch is an object, such as {"spec": {…}}')
-    return read_manifest(merge(manifest_object(workqueue), patch), workqueue.namespace, workqueue.name)
+    wanted = read_manifest(merge(manifest_object(workqueue), patch), workqueue.namespace, workqueue.name)
+    return msgspec.structs.replace(wanted, resumes=workqueue.resumes)
 
 
 def paused(workqueue: WorkQueue, value: bool) -> WorkQueue:
-    """The same queue, paused or not."""
-    return msgspec.structs.replace(workqueue, spec=msgspec.structs.replace(workqueue.spec, paused=value))
+    """The same queue, paused or not. To resume it also starts the replicas that halted by themselves."""
+    spec = msgspec.structs.replace(workqueue.spec, paused=value)
+    return msgspec.structs.replace(workqueue, spec=spec, resumes=workqueue.resumes + (not value))
 
 
 def check_change(old: WorkQueue | None, new: WorkQueue) -> None:

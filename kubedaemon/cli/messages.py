@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from kubedaemon.cli.calling import call
-from kubedaemon.cli.output import complain, emit, items, raw
+from kubedaemon.cli.output import complain, done, emit, items, raw
 from kubedaemon.cli.verb import Family, queue_argument, where
 from kubedaemon.cli.waiting import Deadline, result_by, tell_end, timeout_option
 
@@ -20,12 +20,12 @@ STATES = ("queued", "scheduled", "running", "retrying", "succeeded", "dead", "ca
     cls=Family,
     examples=(
         "kubedaemon messages list default --state dead",
-        "kubedaemon messages show default ID",
         "kubedaemon messages result default ID --wait",
+        "kubedaemon messages cancel default ID",
     ),
 )
 def messages() -> None:
-    """Look at messages, their attempts and results."""
+    """Look at messages, their attempts and results; cancel what has not started."""
 
 
 def paging(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -114,3 +114,16 @@ def result(queue: str, message_id: str, wait: bool, timeout: float) -> None:
     later = here.again("messages", "result", queue, message_id, "--wait")
     complain(f"message {message_id} is {state}: there is no result yet. Wait for it with {later}.")
     sys.exit(1)
+
+
+@messages.command(
+    "cancel",
+    examples=("kubedaemon messages cancel default ID", "kubedaemon messages cancel default ID --output json"),
+)
+@queue_argument()
+@click.argument("message_id", metavar="ID")
+def cancel(queue: str, message_id: str) -> None:
+    """Cancel a message that no attempt holds: one that waits, is scheduled, or is between two attempts."""
+    here = where()
+    message = call(here, lambda client: client.delete(queue, "messages", message_id)).json()
+    done(message, here.output, f"message {message_id} is cancelled")

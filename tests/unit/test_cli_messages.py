@@ -214,3 +214,22 @@ def test_purge_that_is_not_asked(server: Server) -> None:
     result = run("dead-letters", "purge", "words", "--yes", "--output", "json", url=server.url)
     assert {"purged": 1} == json.loads(result.stdout)
     assert "" == result.stderr
+
+
+def test_cancel_release_and_skip(server: Server) -> None:
+    server.on("DELETE", f"/words/messages/{ID}", says(message(state="cancelled")))
+    server.on("POST", "/words/sessions/release", says(SESSION))
+    server.on("POST", "/words/sessions/skip", says(SESSION))
+    assert f"message {ID} is cancelled\n" == run("messages", "cancel", "words", ID, url=server.url).stdout
+    released = run("sessions", "release", "words", "zoë", url=server.url)
+    assert (0, "session 'zoë' is released: its message is tried again\n") == (released.exit_code, released.stdout)
+    skipped = run("sessions", "skip", "words", "zoë", "--output", "json", url=server.url)
+    assert SESSION == json.loads(skipped.stdout)
+    assert [{"session": "zoë"}] * 2 == [json.loads(seen.body) for seen in server.seen[1:]]
+
+
+def test_what_runs_is_not_cancelled_and_says_why(server: Server) -> None:
+    server.on("DELETE", f"/words/messages/{ID}", refuses(Problem.CONFLICT, "The message is running."))
+    result = run("messages", "cancel", "words", ID, url=server.url)
+    assert (1, "") == (result.exit_code, result.stdout)
+    assert "The message is running." in result.stderr

@@ -163,10 +163,14 @@ class QueueScaler:
         """Arms the doorbell, looks once more, and sleeps; or stays awake for what it found."""
         if self._happen(Happening.ALL_GONE) is not Step.ARM:
             return
-        await self._broker.arm(*self._where, self._ring)
-        if self._happen(Happening.ARMED) is not Step.LOOK:
-            return
-        found = self._work(await self._broker.depth(*self._where))
+        try:
+            await self._broker.arm(*self._where, self._ring)
+            if self._happen(Happening.ARMED) is not Step.LOOK:
+                return
+            found = self._work(await self._broker.depth(*self._where))
+        except KubedaemonError:
+            self._phase = Phase.AWAKE  # neither armed nor asleep for sure: all of it again
+            raise
         if self._happen(Happening.FOUND_WORK if found else Happening.FOUND_NOTHING) is Step.SLEEP:
             self._rates.rest()
             await self._tell("asleep: nothing waits, the first message wakes it")

@@ -11,8 +11,8 @@ class Telemetry:
     """The scaler's metrics in one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.desired = Gauge("kubedaemon_scaler_replicas_desired", "Replicas wanted.", _LABELS, registry=registry)
-        self.observed = Gauge("kubedaemon_scaler_replicas_observed", "Replicas there.", _LABELS, registry=registry)
+        self.desired = Gauge("kubedaemon_scaler_desired_replicas", "Replicas wanted.", _LABELS, registry=registry)
+        self.observed = Gauge("kubedaemon_scaler_observed_replicas", "Replicas there.", _LABELS, registry=registry)
         self.backlog = Gauge(
             "kubedaemon_scaler_backlog_messages", "Messages ready or unacked.", _LABELS, registry=registry
         )

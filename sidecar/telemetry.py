@@ -39,9 +39,7 @@ class Telemetry:
             _LABELS,
             registry=registry,
         )
-        self.in_flight = Gauge(
-            "kubedaemon_sidecar_handler_calls_in_flight", "Handler calls running.", _LABELS, registry=registry
-        )
+        self.in_flight = Gauge("kubedaemon_sidecar_running_calls", "Handler calls running.", _LABELS, registry=registry)
 
 
 class QueueTelemetry:

@@ -15,7 +15,7 @@ from sidecar.core.events import Fate, Now
 from sidecar.core.lanes import GONE, Lane, Lanes, Phase
 from sidecar.core.membership import Membership
 from sidecar.core.outbox import Outbox, Thing
-from sidecar.core.retry import Again, cut
+from sidecar.core.retry import Again, shown
 from sidecar.core.standing import Standing
 
 BLOCKED_SECONDS = 5.0
@@ -71,9 +71,9 @@ class Endings:
     def _attempt(self, lane: Lane, outcome: str, answer: Answer | NoAnswer | None, wall: float) -> Attempt:
         status, body = None, ""
         if isinstance(answer, Answer):
-            status, body = answer.status or None, cut(answer.body)
+            status, body = answer.status or None, shown(answer)
         elif answer is not None:
-            body = f"{answer.kind}: {answer.detail}"
+            body = f"{answer.kind}: {answer.detail}" if answer.detail else answer.kind
         return Attempt(
             attempt=lane.attempt,
             replica=self._replica,

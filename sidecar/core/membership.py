@@ -68,6 +68,7 @@ class Membership:
             return
         self._reported = current
         self._asked_at = now.monotonic
+        self.renew_due = now.monotonic + REPORT_SECONDS  # sooner, if something comes up while this is on its way
         self._ask(Renew(LEASE_SECONDS, current, member=not self.draining))
 
     def next_due(self) -> float:
@@ -93,8 +94,6 @@ class Membership:
         self._asked_at = None
         self._renewed_at = asked_at
         self.lease_until = self._unbroken_until = asked_at + LEASE_SECONDS - LEASE_MARGIN_SECONDS
-        # What came up while this was on its way asked for another one at once.
-        self.renew_due = max(self.renew_due, asked_at + REPORT_SECONDS)
         if reply.life != self._life:
             self._life, self.plan = reply.life, Plan()
         self._adopt(reply.plan)

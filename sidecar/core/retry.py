@@ -65,6 +65,14 @@ def cut(body: bytes) -> str:
     return body[:BODY_CUT_BYTES].decode("utf-8", "replace")
 
 
+def shown(answer: Answer) -> str:
+    """What an attempt keeps of an answer, for people: the body, and an outcome that nobody knows."""
+    said, reason = cut(answer.body), judge(answer).reason
+    if not reason.startswith("unknown "):
+        return said
+    return f"{reason}: {said}" if said else reason
+
+
 class Past(msgspec.Struct, frozen=True):
     """The message's earlier attempts: how many ended as failures, and how many as interruptions."""
 

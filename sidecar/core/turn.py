@@ -246,6 +246,7 @@ class SidecarCore:
     def _drain(self, event: Drain, now: Now) -> None:
         self._membership.drain()
         self._drain_deadline = min(self._drain_deadline, event.deadline)
+        self._outbox.at(event.deadline, lambda _: None)
         for channel in self._membership.channels.values():
             if channel.close_at is not None:
                 channel.close_at = min(channel.close_at, event.deadline)

@@ -114,7 +114,7 @@ async def test_waits_are_counted_while_they_are_open(api: Api) -> None:
     worker = Worker(api)
     sending = asyncio.create_task(api.call("POST", "messages", data=b"x", headers={"Prefer": "wait=10"}))
     await asyncio.wait_for(api.store.waiting.wait(), 10)
-    assert 1.0 == api.registry.get_sample_value("kubedaemon_dispatcher_waits_open")
+    assert 1.0 == api.registry.get_sample_value("kubedaemon_dispatcher_open_waits")
     await worker.end(await worker.start())
     await sending
-    assert 0.0 == api.registry.get_sample_value("kubedaemon_dispatcher_waits_open")
+    assert 0.0 == api.registry.get_sample_value("kubedaemon_dispatcher_open_waits")

@@ -10,8 +10,11 @@ from backends.embedded.broker import EmbeddedBroker
 from backends.embedded.state import Kept
 from contracts.fence import Assert, Claim, Claimed, Commit, Done, Operation, Reply
 from contracts.message import Message
+from contracts.workqueue import Spec
 
 T = TypeVar("T")
+DEAD_IN_A_ROW = 20
+"""As the contract has it."""
 
 
 class Broken(AssertionError):
@@ -29,6 +32,7 @@ class SimulatedCall:
         self.running = True
         self.body = f"{message.id}/{message.generation}/{attempt}/{replica}".encode()
         self.emitted: list[Message] = []
+        self.wrote = False
         self.acked_to_a_sound_replica = False
         self.unmade = False
         """Its batch failed as a whole: it counts as not attempted."""
@@ -39,8 +43,11 @@ class SimulatedCall:
 class Checker:
     """Sees every accepted message, call, commit and ack, and raises ``Broken`` as soon as one cannot be right."""
 
-    def __init__(self, max_concurrent: int) -> None:
-        self._max_concurrent = max_concurrent
+    def __init__(self, spec: Spec) -> None:
+        self._max_concurrent = spec.sessions.max_concurrent
+        self._most_dead_in_a_row = DEAD_IN_A_ROW + spec.sessions.concurrency_per_replica
+        self._dead_in_a_row: Counter[str] = Counter()
+        self._counted: set[tuple[str, int, int]] = set()
         self.accepted: dict[str, Message] = {}
         self._sessions: dict[str, list[str]] = {}
         self.ended: dict[str, str] = {}
@@ -161,6 +168,7 @@ class Checker:
 
     def _committed(self, operation: Commit, record: Kept) -> None:
         message, ending = operation.message, operation.ending
+        self._count_dead(operation)
         end = f"{ending.state}:{ending.body!r}"
         if operation.epoch < self._epochs.get(message.lane, 0) and message.id not in self.ended:
             raise Broken(f"fencing: {message.id} was committed under epoch {operation.epoch}, which is not current")
@@ -177,6 +185,23 @@ class Checker:
         if operation.block and message.session is not None:
             self._blocked[message.lane] = message.id
 
+    def _count_dead(self, operation: Commit) -> None:
+        """Twenty in a row halt a replica; what ran by then may still end."""
+        attempt, message = operation.attempt, operation.message
+        if attempt is None or (message.id, message.generation, attempt.attempt) in self._counted:
+            return
+        self._counted.add((message.id, message.generation, attempt.attempt))
+        if attempt.outcome != "dead-letter":
+            self._dead_in_a_row[attempt.replica] = 0
+            return
+        self._dead_in_a_row[attempt.replica] += 1
+        if self._dead_in_a_row[attempt.replica] > self._most_dead_in_a_row:
+            raise Broken(f"dead in a row: {attempt.replica} has {self._dead_in_a_row[attempt.replica]} and goes on")
+
+    def resumed(self) -> None:
+        """An operator resumed the queue: replicas count anew."""
+        self._dead_in_a_row.clear()
+
     def _own(self, message_id: str) -> bool:
         """Did it end by itself, and not because an operator said so?"""
         return ":" in self.ended[message_id]
@@ -187,11 +212,14 @@ class Checker:
         if ending.state != "succeeded":
             if operation.emitted or operation.write:
                 raise Broken(f"effects once: {message.id} did not succeed, and took effect")
+            self.to_emit.pop(message.id, None)  # of a success that the store forgot before it was settled
             return
         made = [call for call in self._calls_of(message) if call.attempt == record.attempt and call.body == ending.body]
         if not made:
             raise Broken(f"effects once: the result of {message.id} is not that of its last attempt")
         wanted = [emitted.id for emitted in made[-1].emitted]
+        if made[-1].wrote and operation.write is None:
+            raise Broken(f"session state: what {message.id} wrote is not committed with it")
         if [emitted.id for emitted in operation.emitted] != wanted:
             raise Broken(f"emits: {message.id} was committed with other messages than its attempt emitted")
         self.to_emit[message.id] = operation.emitted

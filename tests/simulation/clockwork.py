@@ -6,6 +6,8 @@ import heapq
 from collections.abc import Callable
 from random import Random
 
+MOST_STEPS = 60_000
+"""Far more than an honest seed needs."""
 WALL_OFFSET = 1_700_000_000.0
 
 
@@ -38,8 +40,12 @@ class Clockwork:
         self.at(self.now, callback)
 
     def run_until(self, end: float, done: Callable[[], bool] = lambda: False) -> None:
+        steps = 0
         while self._due and self._due[0][0] <= end and not done():
             self.now, _, callback = heapq.heappop(self._due)
             callback()
+            steps += 1
+            if steps > MOST_STEPS:
+                raise AssertionError(f"it spins: {steps} things have happened, and it goes on")
         if not done():
             self.now = max(self.now, end)

@@ -207,6 +207,8 @@ class SimulatedHandler:
             if words.message.id.endswith(".99"):
                 raise Broken(f"late threads: {words.message.id} was taken after its attempt had ended")
             call.emitted.append(words.message)
+        elif isinstance(words, WriteSession):
+            call.wrote = True
         elif isinstance(words, ReadSession):
             known = 0 if heard.state is None else int(heard.state.body)
             self._say(call, WriteSession(SessionState(str(known + 1).encode(), "text/plain")))

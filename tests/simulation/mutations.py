@@ -102,6 +102,7 @@ MUTATIONS = (
         "    return lock",
         "a commit is taken under any epoch",
         needs=("replicas pause",),
+        seed=40,
     ),
     Mutation(
         "no lock",
@@ -109,6 +110,7 @@ MUTATIONS = (
         "        if state.alive(lock.owner, now.monotonic):\n            state.waiting_for_lane",
         "        if False:\n            state.waiting_for_lane",
         "whoever asks gets the session, whoever holds it",
+        seed=3,
     ),
     Mutation(
         "a dead owner holds for ever",
@@ -116,6 +118,7 @@ MUTATIONS = (
         "        if state.alive(lock.owner, now.monotonic):\n            state.waiting_for_lane",
         "        if True:\n            state.waiting_for_lane",
         "a session whose owner died is never free again",
+        seed=39,
     ),
     Mutation(
         "no deduplication",
@@ -123,6 +126,7 @@ MUTATIONS = (
         "    if record.ending is not None:\n        return _found_ended",
         "    if record.ending is not None and not record.marked:\n        return _found_ended",
         "what has ended is called again when it is delivered again",
+        seed=1,
     ),
     Mutation(
         "generation ignored",
@@ -130,6 +134,7 @@ MUTATIONS = (
         "    if record.generation > message.generation and not record.in_place:\n        return Ended(None)",
         "    if False:\n        return Ended(None)",
         "a delivery of an earlier generation is taken for the newer one",
+        seed=146,
     ),
     Mutation(
         "due time ignored",
@@ -138,6 +143,7 @@ MUTATIONS = (
         "    wait = max(0.0, 0.0)",
         "neither backoff nor quarantine is waited for",
         needs=("store forgets",),
+        seed=76,
     ),
     Mutation(
         "quarantine skipped",
@@ -146,6 +152,7 @@ MUTATIONS = (
         "    wait = record.due_at - now.wall",
         "a store that forgot allows attempts while others still run",
         needs=("store forgets",),
+        seed=267,
     ),
     Mutation(
         "no bound",
@@ -153,6 +160,7 @@ MUTATIONS = (
         "    if state.running(now.monotonic) >= op.max_concurrent:",
         "    if False:",
         "more attempts run than the queue allows",
+        seed=1,
     ),
     Mutation(
         "open attempts uncounted",
@@ -161,6 +169,7 @@ MUTATIONS = (
         "    if record.open_by is not None:\n        record.attempt -= 1",
         "an attempt that died with its replica leaves no trace, and its number is given again",
         needs=("replicas crash",),
+        seed=9,
     ),
     Mutation(
         "permit leaked on failure",
@@ -168,6 +177,7 @@ MUTATIONS = (
         "    record.progress, record.accepted = None, False\n    state.unlock(lock)",
         "    record.progress, record.accepted = None, False\n    if record.failures % 2 == 0:\n        state.unlock(lock)",
         "some attempts end and go on holding their session",
+        seed=3,
     ),
     Mutation(
         "repeat not known",
@@ -175,6 +185,7 @@ MUTATIONS = (
         "    if lock is not None and lock.owner == incarnation and lock.nonce == op.nonce:\n        # A repeat",
         "    if False:\n        # A repeat",
         "a claim whose answer was lost waits for itself",
+        seed=5,
     ),
     Mutation(
         "stale nonce accepted",
@@ -182,6 +193,7 @@ MUTATIONS = (
         "lock.owner == incarnation and lock.nonce == op.nonce:\n        # A repeat",
         "lock.nonce == op.nonce:\n        # A repeat",
         "a replica is given an attempt that another one's claim of the same number holds",
+        seed=31,
     ),
     Mutation(
         "dead replicas claim",
@@ -190,6 +202,7 @@ MUTATIONS = (
         "    if False:\n        return FENCED\n    record = state.record_of(message)",
         "a replica whose lease is over is allowed attempts",
         needs=("replicas pause",),
+        seed=1073,
     ),
     Mutation(
         "assert overrides",
@@ -199,14 +212,7 @@ MUTATIONS = (
         "    if False:\n        return FENCED",
         "an attempt of an earlier life is taken back though the message has ended since",
         needs=("store forgets", "store loses replies"),
-    ),
-    Mutation(
-        "assert takes what is held",
-        _FENCE,
-        "        same = lock.owner == incarnation and lock.nonce == op.nonce",
-        "        same = lock.nonce > 0",
-        "two replicas run the same session after the store forgot",
-        needs=("store forgets",),
+        seed=109,
     ),
     Mutation(
         "place forgotten",
@@ -216,6 +222,7 @@ MUTATIONS = (
         "after the store forgot, what was redriven in its place is taken for an older twin and acked",
         real=True,
         needs=("store forgets", "blocking", "redrives"),
+        seed=22,
     ),
     Mutation(
         "emitted messages dropped",
@@ -223,6 +230,7 @@ MUTATIONS = (
         "    record.emitted = op.emitted\n    record.marked",
         "    record.emitted = []\n    record.marked",
         "a crash between commit and publish loses what was emitted",
+        seed=21,
     ),
     Mutation(
         "marked too early",
@@ -230,6 +238,7 @@ MUTATIONS = (
         "    record.marked = not op.emitted and record.state is not State.DEAD",
         "    record.marked = True",
         "a crash after the commit leaves dead letters and emitted messages unpublished",
+        seed=7,
     ),
     Mutation(
         "blocked session goes on",
@@ -238,6 +247,7 @@ MUTATIONS = (
         "record.marked, False, record.generation)",
         "a redelivery of a dead head that blocks its session is acked",
         needs=("blocking",),
+        seed=2,
     ),
     Mutation(
         "cancel what runs",
@@ -246,6 +256,7 @@ MUTATIONS = (
         ":",
         "a message is cancelled while an attempt runs",
         needs=("cancels",),
+        seed=14,
     ),
     Mutation(
         "skip without revoking",
@@ -253,6 +264,7 @@ MUTATIONS = (
         "    lock = state.locks.get(lane)\n    if lock is not None:\n        _revoke(state, lock, record, wall)\n    if",
         "    lock = state.locks.get(lane)\n    if",
         "the attempt at a skipped message goes on and commits",
+        seed=28,
     ),
     Mutation(
         "unlock tells nobody",
@@ -260,6 +272,7 @@ MUTATIONS = (
         "        self.tell_waiting(lock.lane)\n        if self.waiting_for_room",
         "        if lock.lane == 's:s1':\n            del self.members[lock.owner]\n        if self.waiting_for_room",
         "who frees a session is not a member any more",
+        seed=62,
     ),
     Mutation(
         "ack before commit",
@@ -270,6 +283,7 @@ MUTATIONS = (
         "            self._outbox.ack(channel.number, lane.head.tag)\n"
         "        self.say(lane, Commit(",
         "the delivery is acked when the handler answers, before the end is committed",
+        seed=0,
     ),
     Mutation(
         "no burial",
@@ -277,6 +291,7 @@ MUTATIONS = (
         "            letters = [self._letter(message, ending, lane.attempt)] if ending.state is State.DEAD else []",
         "            letters: list[DeadLetter] = []",
         "a dead message is acked without its dead letter",
+        seed=2,
     ),
     Mutation(
         "emitted without the commit",
@@ -284,6 +299,7 @@ MUTATIONS = (
         "        if staged is not None and ending.state is State.SUCCEEDED:",
         "        if staged is not None:",
         "a failed message emits and writes all the same",
+        seed=7,
     ),
     Mutation(
         "acked before emits are confirmed",
@@ -291,6 +307,7 @@ MUTATIONS = (
         "        lane.sending -= 1\n        if lane.sending:\n            return",
         "        lane.sending -= 1",
         "the lane goes on when the first of several emitted messages is confirmed",
+        seed=6,
     ),
     Mutation(
         "emitted all at once",
@@ -299,6 +316,7 @@ MUTATIONS = (
         "        place = 0\n",
         "messages of one session are published at once, and may overtake each other when one is sent again",
         needs=("emitting", "publishes unconfirmed"),
+        seed=6,
     ),
     Mutation(
         "orphans dropped",
@@ -306,6 +324,7 @@ MUTATIONS = (
         "            self._outbox.send(self._orphan(lane.message, thing, now), lane)\n            return",
         "            fate = Fate.HELD",
         "an emitted message whose queue is gone is lost",
+        seed=7,
     ),
     Mutation(
         "blocked and acked",
@@ -313,6 +332,7 @@ MUTATIONS = (
         "        if not blocks:\n            self._settle(lane)",
         "        if True:\n            self._settle(lane)",
         "a dead head that blocks its session is acked",
+        seed=2,
     ),
     Mutation(
         "fenced but settled",
@@ -320,6 +340,7 @@ MUTATIONS = (
         "        if isinstance(reply, Done):\n            ending, message",
         "        if True:\n            ending, message",
         "a commit that was refused counts as done",
+        seed=38,
     ),
     Mutation(
         "delay before the failure is told",
@@ -327,6 +348,7 @@ MUTATIONS = (
         "        if operation.message.session is None and wait >= DELAY_SECONDS:",
         "        if operation.message.session is None or wait >= DELAY_SECONDS:",
         "a message of a session waits outside the queue, and the next one overtakes it",
+        seed=7,
     ),
     Mutation(
         "lease for ever",
@@ -335,6 +357,7 @@ MUTATIONS = (
         "        return self.lease_until > 0",
         "a replica believes in its lease for ever",
         needs=("replicas pause",),
+        seed=325,
     ),
     Mutation(
         "lease counted from the answer",
@@ -343,6 +366,7 @@ MUTATIONS = (
         "        self.lease_until = self._unbroken_until = now.monotonic + 2 * LEASE_SECONDS",
         "the lease is believed in for longer than the store grants it",
         needs=("replicas pause", "slow store"),
+        seed=325,
     ),
     Mutation(
         "lost channels stay lost",
@@ -350,6 +374,7 @@ MUTATIONS = (
         "        self._by_partition.pop(channel.partition, None)\n",
         "        pass\n",
         "a partition whose channel was cut is never opened again",
+        seed=3,
     ),
     Mutation(
         "overtaking",
@@ -360,6 +385,7 @@ MUTATIONS = (
         "            lane.waiting.rotate(-1)\n"
         "            lane.message = lane.head.message\n",
         "while a message waits for its due time, the next one of its session is tried",
+        seed=2,
     ),
     Mutation(
         "lost deliveries kept",
@@ -367,6 +393,7 @@ MUTATIONS = (
         "            lane.waiting.extend(d for d in rest if d.channel != channel)",
         "            lane.waiting.extend(rest)",
         "deliveries of a lost channel stay in the lanes, and come twice",
+        seed=45,
     ),
     Mutation(
         "stale head",
@@ -374,6 +401,7 @@ MUTATIONS = (
         "        lane.message = lane.head.message\n        lane.alone = False",
         "        lane.alone = False",
         "the lane goes on, and claims for the message before",
+        seed=0,
     ),
     Mutation(
         "operations forgotten",
@@ -381,6 +409,7 @@ MUTATIONS = (
         "        again = [(op, about) for op, about in asked if op.__class__ is not Renew]",
         "        again = [(op, about) for op, about in asked[:0] if op.__class__ is not Renew]",
         "what the store did not answer is not said again",
+        seed=1,
     ),
     Mutation(
         "unconfirmed is confirmed",
@@ -388,6 +417,7 @@ MUTATIONS = (
         "            if fate is Fate.UNKNOWN:",
         "            if False:",
         "what the broker did not confirm counts as published",
+        seed=7,
     ),
     Mutation(
         "permission past the lease",
@@ -397,6 +427,7 @@ MUTATIONS = (
         "a permission to start that arrives past the lease is used",
         real=True,
         needs=("replicas pause", "slow store"),
+        seed=325,
     ),
     Mutation(
         "batches past the lease",
@@ -415,6 +446,7 @@ MUTATIONS = (
         "a message whose time to live ended while its batch was gathered is called",
         real=True,
         needs=("batches", "expiry"),
+        seed=137,
     ),
     Mutation(
         "a batch waits for its first lane",
@@ -424,6 +456,7 @@ MUTATIONS = (
         "a batch whose first lane was taken away is never called",
         real=True,
         needs=("batches", "releases", "skips"),
+        seed=2181,
     ),
     Mutation(
         "late threads heard",
@@ -431,6 +464,7 @@ MUTATIONS = (
         "        if lane.speaker is not None:\n            self._by_speaker.pop(lane.speaker, None)",
         "        return",
         "what a thread of an ended attempt says still counts",
+        seed=0,
     ),
     Mutation(
         "silence is patience",
@@ -439,6 +473,7 @@ MUTATIONS = (
         "            if True:\n                return",
         "accepted work that falls silent holds its session for ever",
         needs=("accepted work", "silent handlers"),
+        seed=2,
     ),
     Mutation(
         "heartbeats unheard",
@@ -446,6 +481,7 @@ MUTATIONS = (
         "            if self._accepted.get(nonce) is not lane or lane.silent_at > until:\n                return",
         "            if self._accepted.get(nonce) is not lane:\n                return",
         "accepted work is called again in spite of its heartbeats",
+        seed=0,
     ),
     Mutation(
         "a failed batch is not taken apart",
@@ -454,6 +490,7 @@ MUTATIONS = (
         "        self._over(lane)\n        lane.failures = lane.interruptions = 0\n        lane.attempt = -1",
         "a batch that fails as a whole is only ever tried as a whole",
         needs=("batches", "batches fail"),
+        seed=2,
     ),
     Mutation(
         "a revoked batch member is answered",
@@ -463,6 +500,7 @@ MUTATIONS = (
         "the answer of a batch ends an attempt that was taken away from it",
         real=True,
         needs=("batches", "releases"),
+        seed=84,
     ),
     Mutation(
         "expiry ignored",
@@ -470,6 +508,7 @@ MUTATIONS = (
         "        elif (ending := expired(message, now.wall)) is not None:",
         "        elif (ending := None) is not None:",
         "an attempt starts past the time to live",
+        seed=3,
     ),
     Mutation(
         "revocation overtaken",
@@ -479,6 +518,7 @@ MUTATIONS = (
         "an attempt that was ended before its permission arrived is made",
         real=True,
         needs=("skips", "slow store"),
+        seed=21,
     ),
     Mutation(
         "asserted without end",
@@ -488,6 +528,7 @@ MUTATIONS = (
         "an attempt that was given up while it was asserted goes on holding its session",
         real=True,
         needs=("store forgets", "slow store"),
+        seed=2375,
     ),
     Mutation(
         "asserted twice",
@@ -497,6 +538,7 @@ MUTATIONS = (
         "a second assertion takes the session again after the attempt has ended",
         real=True,
         needs=("store forgets", "store loses replies"),
+        seed=1772,
     ),
     Mutation(
         "asserted whatever came between",
@@ -506,6 +548,7 @@ MUTATIONS = (
         "what ran while the lease was not sure is asserted, though others may have run it",
         real=True,
         needs=("store forgets", "replicas pause"),
+        seed=503,
     ),
     Mutation(
         "never asserted",
@@ -514,6 +557,7 @@ MUTATIONS = (
         "            elif of == self._assertable:\n                pass",
         "running calls are not re-asserted to a store that forgot, and are made again elsewhere",
         needs=("store forgets", "slow handlers"),
+        seed=10,
     ),
     Mutation(
         "forgotten is fenced",
@@ -523,6 +567,7 @@ MUTATIONS = (
         "an attempt that ends just after the store forgot is made again",
         real=True,
         needs=("store forgets", "slow handlers"),
+        seed=20,
     ),
     Mutation(
         "completed before it is told",
@@ -530,6 +575,7 @@ MUTATIONS = (
         "            self._ending.setdefault(event.speaker, []).append(event)\n            self._calls.finish(lane, finish, now)",
         "            self._calls.finish(lane, finish, now)\n            self._answer(event, heard)",
         "the handler hears that it is complete before the store does",
+        seed=0,
     ),
     Mutation(
         "no state read",
@@ -537,6 +583,7 @@ MUTATIONS = (
         "            self._answer(event, _apply(staged, words, staged.state if staged.wrote else reply.state))",
         "            self._answer(event, _apply(staged, words, staged.state))",
         "a handler that reads its session's state finds none",
+        seed=0,
     ),
     Mutation(
         "never halted",
@@ -553,6 +600,7 @@ MUTATIONS = (
         "        if False:",
         "a replica that was halted does not start again when the queue is resumed",
         needs=("bad deploy",),
+        seed=42,
     ),
     Mutation(
         "written state dropped",

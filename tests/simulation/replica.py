@@ -33,6 +33,7 @@ class SimulatedReplica:
         self.draining = False
         self.paused_until = 0.0
         self.wall_offset = self.clock.random.uniform(-2, 2) if "clocks differ" in world.faults else 0.0
+        self._batch_wait_ms = self.clock.random.choice([50.0, 3000.0])
         self._core = SidecarCore(world.workqueue, incarnation)
         self._inbox: list[ev.Event] = []
         self._scheduled = False
@@ -50,7 +51,7 @@ class SimulatedReplica:
         return self.clock.wall() + self.wall_offset
 
     def handler_is_ready(self) -> None:
-        batch = Batch(max_messages=4, max_wait_ms=50) if "batches" in self.world.faults else None
+        batch = Batch(max_messages=4, max_wait_ms=self._batch_wait_ms) if "batches" in self.world.faults else None
         self.happen(ev.HandlerReady(Options(batch=batch, asynchronous="accepted work" in self.world.faults)))
 
     # Turns

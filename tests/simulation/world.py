@@ -14,7 +14,7 @@ from contracts.message import Message
 from contracts.workqueue import WorkQueue, parse_spec
 from sidecar.core import events as ev
 from sidecar.core.membership import LEASE_SECONDS
-from tests.simulation.checker import Checker, run
+from tests.simulation.checker import Broken, Checker, run
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.operators import Operators
 from tests.simulation.replica import SimulatedReplica
@@ -84,7 +84,7 @@ class World:
         )
         self.sink: list[str] = []
         """The emitted messages that their queue holds, in order."""
-        self.checker = Checker(self.workqueue.spec.sessions.max_concurrent)
+        self.checker = Checker(self.workqueue.spec)
         self.operators = Operators(self)
         self.replicas: list[SimulatedReplica] = []
         self.deployed_at = random.uniform(0, 30)
@@ -132,13 +132,17 @@ class World:
             self.clock.at(random.uniform(0, FAULTS_STOP_AT), self.operators.act)
         self.clock.at(FAULTS_STOP_AT, self._calm)
         self.clock.run_until(END_AT, self._all_settled)
+        stuck = [replica.incarnation for replica in self.replicas if replica.alive and replica.draining]
+        if stuck:
+            raise Broken(f"draining: {stuck[0]} was asked to stop, and is still there")
         self.checker.at_the_end(self.broker, NAMESPACE, QUEUE, self.sink)
 
     def _all_settled(self) -> bool:
         if self.clock.now < FAULTS_STOP_AT or len(self.checker.ended) < len(self.checker.accepted):
             return False
         depth = run(self.broker.depth(NAMESPACE, QUEUE))
-        return not sum(depth.ready) and not depth.unacked and not depth.scheduled
+        left = sum(depth.ready) or depth.unacked or depth.scheduled
+        return not left and not any(replica.alive and replica.draining for replica in self.replicas)
 
     def excuse_the_lapsed(self) -> None:
         """Whoever the store has not heard of for a lease is cut off: what it runs may be run again."""
@@ -260,6 +264,8 @@ class World:
         """The queue's owner changes its spec, or resumes what has halted; everybody hears of it."""
         spec = msgspec.structs.replace(self.workqueue.spec, **changes)
         resumes = self.workqueue.resumes + resume
+        if resume:
+            self.checker.resumed()
         self.workqueue = msgspec.structs.replace(self.workqueue, spec=spec, resumes=resumes)
         for replica in self.replicas:
             replica.happen(ev.Redefined(self.workqueue))

@@ -1,8 +1,8 @@
 """The narrow Protocols between the components and what they stand on. They speak in turns: many things a call.
 
 A *broker* implements Consumers, Publisher, Topology, Depths, Doorbell and DeadLetters; a *store* implements Fence,
-Pushes, Views, Orders and Definitions. Whatever an adapter cannot do for now is a ``TransientError``; nothing of the library
-below it comes through. ``tests/ports`` states what each must guarantee, for every adapter alike.
+Pushes, Views, Orders, Events and Definitions. Whatever an adapter cannot do for now is a ``TransientError``; nothing
+of the library below it comes through. ``tests/ports`` states what each must guarantee, for every adapter alike.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from typing import Protocol
 
 from contracts.deliveries import Depth, Happening
 from contracts.errors import KubedaemonError
+from contracts.events import Stretch
 from contracts.fence import Operation, Push, Reply
 from contracts.message import DeadLetter, Message
 from contracts.records import Held, Record, Replica, Scale, State
+from contracts.speech import Heard, Speaker, Words
 from contracts.workqueue import WorkQueue
 
 OnHappenings = Callable[[list[Happening]], None]
@@ -176,6 +178,22 @@ class Orders(Protocol):
         """Ends the session's head as dead, whether it runs, waits for its retry or blocks; the session goes on."""
 
 
+class Events(Protocol):
+    """What happens to a queue's messages: a log of which at least the last 100,000 are kept. Its places are opaque."""
+
+    async def tail(self, namespace: str, queue: str) -> str:
+        """The place behind the newest event: what is read from there on is new."""
+
+    async def events(
+        self, namespace: str, queue: str, after: str, *, limit: int, until: str | None = None, wait_seconds: float = 0.0
+    ) -> Stretch:
+        """What follows this place, up to the place ``until``; where nothing does, waits so long for the first of it.
+
+        From a place that the log does not have, it is what the log has, from its beginning, and says so. A queue that
+        was forgotten has a new log.
+        """
+
+
 class Definitions(Protocol):
     """The queues themselves, as the components read and watch them."""
 
@@ -192,5 +210,12 @@ class Definitions(Protocol):
         """Calls ``on_change(namespace, queue, workqueue or None)`` for each queue now and whenever one changes."""
 
 
-class Store(Fence, Pushes, Views, Orders, Definitions, Protocol):
+class Store(Fence, Pushes, Views, Orders, Events, Definitions, Protocol):
     """All that one store is asked for."""
+
+
+class Attempts(Protocol):
+    """The attempts that run, wherever they do, as the callback API speaks to them."""
+
+    async def speak(self, namespace: str, queue: str, speaker: Speaker, words: Words) -> Heard:
+        """Says it for this attempt of a message of the queue. ``TransientError``: it is not known whether it counts."""

@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from contracts.deliveries import Depth
+from contracts.events import Event
 from contracts.message import DeadLetter, Message
 from contracts.records import Attempt, Record, Scale
 from contracts.timestamps import format_time
@@ -14,6 +15,9 @@ from contracts.workqueue import WorkQueue, spec_object
 MAX_LIMIT = 1000
 DEFAULT_LIMIT = 100
 MAX_WAIT_SECONDS = 300
+
+_LAST_SECOND = 253_402_300_799.0
+"""The last one of the year 9999, past which RFC 3339 cannot write."""
 
 
 def body_digest(message: Message) -> bytes:
@@ -55,7 +59,7 @@ def attempt_object(attempt: Attempt) -> dict[str, Any]:
 
 def message_object(namespace: str, queue: str, record: Record) -> dict[str, Any]:
     """A message as ``GET …/messages/{id}`` shows it; ``reason`` is there where it did not succeed."""
-    ending = record.ending
+    ending, progress = record.ending, record.progress
     shown: dict[str, Any] = {
         "id": record.id,
         "namespace": namespace,
@@ -65,9 +69,9 @@ def message_object(namespace: str, queue: str, record: Record) -> dict[str, Any]
         "attempt": record.attempt,
         "attempts": [attempt_object(attempt) for attempt in record.attempts],
         "enqueued_at": format_time(record.enqueued_at),
-        "deliver_at": None,
+        "deliver_at": format_time(min(record.deliver_at, _LAST_SECOND)) if record.deliver_at else None,
         "ended_at": None if ending is None else format_time(ending.ended_at),
-        "progress": None,
+        "progress": None if progress is None else {"percent": progress.percent, "note": progress.note},
         "meta": record.meta,
         "result": None,
     }
@@ -76,6 +80,18 @@ def message_object(namespace: str, queue: str, record: Record) -> dict[str, Any]
     if ending is not None and ending.reason:
         shown["reason"] = ending.reason
     return shown
+
+
+def event_object(queue: str, event: Event) -> dict[str, Any]:
+    """What a listener is told of an event."""
+    return {
+        "id": event.id,
+        "queue": queue,
+        "session": event.session,
+        "state": event.state.value,
+        "attempt": event.attempt,
+        "at": format_time(event.at),
+    }
 
 
 def dead_letter_object(letter: DeadLetter, record: Record | None) -> dict[str, Any]:

@@ -20,6 +20,7 @@ _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
 
 MAX_QUEUE_NAME = 52
 MAX_SESSION_BYTES = 255
+MAX_HEADER_BYTES = 8190
 
 
 def encode_header(value: str) -> str:
@@ -45,6 +46,20 @@ def decode_header(value: str, name: str) -> str:
         return unquote_to_bytes(value).decode()
     except UnicodeDecodeError as error:
         raise PermanentError(f"{name}: the escapes are not UTF-8 ({error.reason} at byte {error.start + 1})") from error
+
+
+def check_carried(value: str, name: str) -> str:
+    """The value itself. Raises ``PermanentError`` where it is longer than what a header would have brought in."""
+    size = len(encode_header(value))
+    if size > MAX_HEADER_BYTES:
+        raise PermanentError(f"{name}: has {size} bytes as a header of HTTP, at most {MAX_HEADER_BYTES} are carried")
+    return value
+
+
+def printable(text: str, at_most: int = 200) -> str:
+    """Text from outside inside a sentence for people: one line, nothing that a terminal acts on, and cut."""
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:at_most])
+    return shown if len(text) <= at_most else f"{shown}…"
 
 
 def is_token(name: str) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from reprlib import Repr
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from contracts.errors import PermanentError
-from contracts.text import MAX_QUEUE_NAME, is_label
+from contracts.text import MAX_QUEUE_NAME, is_label, printable
 
 API_VERSION: Final = "kubedaemon.io/v1alpha1"
 KIND: Final = "WorkQueue"
@@ -94,7 +95,7 @@ class ManifestError(PermanentError):
     """A manifest that cannot be a WorkQueue. ``path`` are the keys that lead to the place, ``problem`` says why."""
 
     def __init__(self, path: tuple[str, ...], problem: str) -> None:
-        super().__init__(f"{'.'.join(path) or 'the manifest'}: {problem}")
+        super().__init__(f"{printable('.'.join(path)) or 'the manifest'}: {problem}")
         self.path = path
         self.problem = problem
 
@@ -128,7 +129,7 @@ def parse_manifest(manifest: object, *, name: str | None = None, namespace: str 
     _only(manifest, ("apiVersion", "kind", "metadata", "spec", "status"), ())
     for key, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
         if manifest.get(key, expected if name else None) != expected:
-            raise ManifestError((key,), f"expected {expected}, got {manifest.get(key, 'nothing')!r}")
+            raise ManifestError((key,), f"expected {expected}, got {_shown(manifest.get(key, 'nothing'))}")
     metadata = manifest.get("metadata") or {}
     if not isinstance(metadata, dict):
         raise ManifestError(("metadata",), f"expected a mapping, got {_kind(metadata)}")
@@ -136,13 +137,15 @@ def parse_manifest(manifest: object, *, name: str | None = None, namespace: str 
     if not isinstance(found, str) or not is_label(found, MAX_QUEUE_NAME):
         raise ManifestError(
             ("metadata", "name"),
-            f"expected lower-case letters, digits and inner '-', at most {MAX_QUEUE_NAME} characters, got {found!r}",
+            f"expected lower-case letters, digits and inner '-', at most {MAX_QUEUE_NAME} characters, got {_shown(found)}",
         )
     if name is not None and found != name:
-        raise ManifestError(("metadata", "name"), f"expected {name!r}, as in the path, got {found!r}")
+        raise ManifestError(("metadata", "name"), f"expected {name!r}, as in the path, got {_shown(found)}")
     where = metadata.get("namespace", namespace)
     if not isinstance(where, str) or not is_label(where):
-        raise ManifestError(("metadata", "namespace"), f"expected a DNS label of at most 63 characters, got {where!r}")
+        raise ManifestError(
+            ("metadata", "namespace"), f"expected a DNS label of at most 63 characters, got {_shown(where)}"
+        )
     return WorkQueue(name=found, namespace=where, spec=parse_spec(manifest.get("spec")))
 
 
@@ -201,7 +204,19 @@ def _located(text: str, given: Any) -> ManifestError:
     if problem.startswith("Invalid enum value"):
         problem = f"Expected one of {', '.join(_choices(inner))}"
     problem = re.sub(r", got `.*`$", "", problem).replace("`", "")
-    return ManifestError(path, f"{problem[:1].lower()}{problem[1:]}, got {value!r}")
+    return ManifestError(path, f"{problem[:1].lower()}{problem[1:]}, got {_shown(value)}")
+
+
+_repr = Repr()
+_repr.maxlevel, _repr.maxstring, _repr.maxother = 2, 80, 80
+
+
+def _shown(value: object) -> str:
+    """What was given, cut: a manifest may hold much, and with aliases more than memory."""
+    try:
+        return _repr.repr(value)
+    except ValueError:
+        return "a number of more digits than can be shown"
 
 
 def _type_at(path: list[str]) -> Any:

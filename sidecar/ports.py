@@ -1,13 +1,27 @@
-"""What the sidecar's shell needs from the outside, beside the broker and the store of ``backends.ports``."""
+"""What the sidecar's shell needs from the outside."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
 
+from backends.ports import Consumers, Fence, Publisher, Pushes
+from backends.sending import Admissions
 from contracts.answers import Answer, NoAnswer
+from contracts.workqueue import WorkQueue
 
 OnAnswer = Callable[[int, Answer | NoAnswer], None]
+
+
+class Backend(Consumers, Publisher, Protocol):
+    """What the sidecar asks of a broker."""
+
+
+class FencedStore(Fence, Pushes, Admissions, Protocol):
+    """What the sidecar asks of a store. Admissions and definitions are for the messages that its handler sends."""
+
+    async def get(self, namespace: str, queue: str) -> WorkQueue | None:
+        """As ``backends.ports.Definitions``."""
 
 
 class HandlerClient(Protocol):

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 from contracts.answers import Answer, NoAnswer
+from contracts.errors import PermanentError
+from contracts.handler import NO_OPTIONS, Options, read_options
 from sidecar.ports import HandlerClient
 
 _FINE_WITHOUT = frozenset({404, 405, 501})
@@ -24,26 +26,39 @@ def _trouble(path: str, answer: Answer | NoAnswer) -> str | None:
 
 
 async def make_ready(
-    client: HandlerClient, init: bytes, init_timeout_seconds: float, on_late: Callable[[str], None]
-) -> None:
-    """Returns once the handler has passed. ``on_late(reason)`` is called each time ``init_timeout_seconds`` are over."""
+    client: HandlerClient, init: Callable[[], bytes], init_timeout_seconds: float, on_late: Callable[[str], None]
+) -> Options:
+    """Returns what the handler turned on, once it has passed; ``init`` writes the body of each try.
+
+    ``on_late(reason)`` is called each time ``init_timeout_seconds`` are over.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + init_timeout_seconds
     wait = _FIRST_WAIT_SECONDS
     while True:
-        trouble = await _ask(client, init)
-        if trouble is None:
-            return
+        found = await _ask(client, init, deadline - loop.time())
+        if isinstance(found, Options):
+            return found
         if loop.time() >= deadline:
-            on_late(f"the handler is not ready after {init_timeout_seconds:g} s: {trouble}")
+            on_late(f"the handler is not ready after {init_timeout_seconds:g} s: {found}")
             deadline = loop.time() + init_timeout_seconds
         await asyncio.sleep(wait)
         wait = min(wait * 1.5, _LONGEST_WAIT_SECONDS)
 
 
-async def _ask(client: HandlerClient, init: bytes) -> str | None:
+async def _ask(client: HandlerClient, init: Callable[[], bytes], seconds: float) -> Options | str:
+    """What it turned on, or what is wrong with it. /init may take what is left of its time: it may load much."""
     trouble = _trouble("/healthz", await client.request("GET", "/healthz", {}, b"", _CALL_SECONDS))
     if trouble is not None:
         return trouble
     headers = {"Content-Type": "application/json"}
-    return _trouble("/init", await client.request("POST", "/init", headers, init, _CALL_SECONDS))
+    answer = await client.request("POST", "/init", headers, init(), max(seconds, _CALL_SECONDS))
+    trouble = _trouble("/init", answer)
+    if trouble is not None:
+        return trouble
+    if isinstance(answer, NoAnswer) or answer.status in _FINE_WITHOUT:
+        return NO_OPTIONS
+    try:
+        return read_options(answer.body)
+    except PermanentError as error:
+        return f"/init answered {error}"

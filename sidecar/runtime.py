@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 import structlog
 
-from backends.ports import Consumers, Fence, Publisher, Pushes
-from contracts.answers import Answer, NoAnswer
 from contracts.deliveries import Happening
-from contracts.errors import KubedaemonError, PermanentError
+from contracts.errors import KubedaemonError
 from contracts.fence import Push
-from contracts.handler import init_body, message_heads
 from contracts.records import replica_name
-from contracts.timestamps import format_time
+from contracts.tokens import Keys
 from contracts.workqueue import WorkQueue
+from sidecar.callbacks import callback_server
+from sidecar.calling import Calling, MakeClient
 from sidecar.core.effects import (
     AbandonCall,
     Ack,
+    AnswerSpeech,
     AskStore,
     Bury,
     Call,
+    CallBatch,
     CheckHandler,
     CloseChannel,
     Delay,
@@ -34,40 +35,28 @@ from sidecar.core.effects import (
     Widen,
 )
 from sidecar.core.events import (
-    Answered,
     Drain,
     Event,
-    Fate,
     HandlerGone,
-    HandlerReady,
     Now,
     Pushed,
     Redefined,
     Replied,
-    Sent,
     StoreFailed,
 )
 from sidecar.core.turn import SidecarCore
-from sidecar.ports import HandlerClient, OnAnswer
-from sidecar.probe import make_ready
+from sidecar.ports import Backend, FencedStore
+from sidecar.publishing import Publishing
+from sidecar.speaking import Speaking
 from sidecar.telemetry import QueueTelemetry, Telemetry
 
 _log = structlog.get_logger("sidecar")
 
-
-class Backend(Consumers, Publisher, Protocol):
-    """What the sidecar asks of a broker."""
-
-
-class FencedStore(Fence, Pushes, Protocol):
-    """What the sidecar asks of a store."""
-
-
-MakeClient = Callable[[str, int, OnAnswer], HandlerClient]
+T = TypeVar("T")
 
 
 class Sidecar:
-    """One incarnation of one replica: a core, its consumer, its handler client and its tasks."""
+    """One incarnation of one replica: a core, its consumer, its handler, the callback API for it, and its tasks."""
 
     def __init__(
         self,
@@ -78,48 +67,58 @@ class Sidecar:
         store: FencedStore,
         make_client: MakeClient,
         telemetry: Telemetry,
+        keys: Keys,
     ) -> None:
-        self._workqueue = workqueue
         self._where = (workqueue.namespace, workqueue.name)
         self._incarnation = incarnation
         self._store = store
-        self._publisher = broker
-        self._make_client = make_client
         self._metrics = QueueTelemetry(telemetry, *self._where)
         self._log = _log.bind(queue=workqueue.name, replica=replica_name(incarnation))
         self._loop = asyncio.get_running_loop()
         self._core = SidecarCore(workqueue, incarnation)
         self._inbox: list[Event] = []
         self._scheduled = False
+        self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._client: HandlerClient | None = None
-        self._head = message_heads("127.0.0.1", *self._where)
-        self._probe: asyncio.Task[None] | None = None
-        self._deadline = (0.0, "")
+        self.attempts = Speaking(*self._where, self._happen)
+        self._callbacks = callback_server(keys, self.attempts, store, broker)
+        self._calling = self._caller(workqueue, keys, make_client)
+        publishing = Publishing(broker, store, queue=workqueue.name, happen=self._happen, spawn=self._spawn)
+        self._do = self._performers(publishing)
         self.left: asyncio.Future[None] = self._loop.create_future()
+        self.left.add_done_callback(lambda _: self.attempts.stop())
         self._consumer = broker.consumer(*self._where, incarnation, self._on_happenings)
         self._unsubscribe = store.subscribe(*self._where, incarnation, self._on_push)
+        self._spawn(self._callbacks.serve())
         self._schedule()
+
+    def _caller(self, workqueue: WorkQueue, keys: Keys, make_client: MakeClient) -> Calling:
+        return Calling(
+            workqueue,
+            replica_name(self._incarnation),
+            callback_url=self._callbacks.url,
+            keys=keys,
+            make_client=make_client,
+            metrics=self._metrics,
+            happen=self._happen,
+            spawn=self._spawn,
+        )
 
     # What others tell
 
     def attach(self, host: str, port: int) -> None:
         """The handler listens (or soon will) at this address; it is called once it is ready."""
-        self._drop_client()
-        self._client = self._make_client(host, port, self._on_answer)
-        self._head = message_heads(f"{host}:{port}", *self._where)
-        self._check_handler(CheckHandler("started"))
+        self._calling.attach(host, port)
 
     def detach(self, reason: str) -> None:
         """The handler is gone: its calls are interrupted, and nothing starts until another is attached."""
-        self._drop_client()
-        self._happen(HandlerGone(reason, died=True))
+        self._calling.detach(HandlerGone(reason, died=True))
 
     def redefine(self, workqueue: WorkQueue) -> None:
         """The queue's definition has changed."""
-        self._workqueue = workqueue
+        self._calling.delivery = workqueue.spec.delivery
         self._happen(Redefined(workqueue))
 
     async def drain(self, seconds: float) -> None:
@@ -129,14 +128,16 @@ class Sidecar:
 
     async def close(self) -> None:
         """Gives everything back at once: connections, channels, tasks. What ran is interrupted."""
+        self._closed = True
         self._unsubscribe()
         self._consumer.stop()
-        self._drop_client()
         if self._timer is not None:
             self._timer.cancel()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._callbacks.close()
+        await self._calling.close()
         if not self.left.done():
             self.left.cancel()
 
@@ -155,25 +156,27 @@ class Sidecar:
         self._inbox.extend(happenings)
         self._schedule()
 
-    def _on_answer(self, call: int, answer: Answer | NoAnswer) -> None:
-        self._inbox.append(Answered(call, answer))
-        self._schedule()
-
     def _on_push(self, push: Push) -> None:
         self._happen(Pushed(push))
 
     def _turn(self) -> None:
         self._scheduled = False
-        if self.left.done():
+        if self._closed or self.left.done():
             return
         events, self._inbox = self._inbox, []
         monotonic = self._loop.time()
         try:
             for effect in self._core.handle(events, Now(monotonic, time.time())):
-                _DO[effect.__class__](self, effect)
+                self._do[effect.__class__](effect)
+            self._calling.count()
             self._arm()
-        except Exception as error:  # a fault in here: the replica is given up, and another one started
-            self._log.exception("the sidecar's core failed; the replica stops")
+        except Exception as error:
+            self._give_up(error)
+
+    def _give_up(self, error: BaseException) -> None:
+        """A fault in here: the replica stops, and its owner starts another one."""
+        self._log.error("a fault that nobody foresaw; the replica stops", exc_info=error)
+        if not self.left.done():
             self.left.set_exception(error)
 
     def _arm(self) -> None:
@@ -191,6 +194,25 @@ class Sidecar:
         self._schedule()
 
     # Effects
+
+    def _performers(self, publishing: Publishing) -> dict[type[Effect], Callable[[Any], None]]:
+        """What performs each kind of effect."""
+        return {
+            OpenChannel: self._open,
+            Widen: self._widen,
+            Ack: self._ack,
+            CloseChannel: self._close_channel,
+            AskStore: self._ask_store,
+            Publish: publishing.publish,
+            Bury: publishing.bury,
+            Delay: publishing.delay,
+            Call: self._calling.call,
+            CallBatch: self._calling.call_batch,
+            AbandonCall: self._calling.abandon,
+            CheckHandler: self._calling.check,
+            AnswerSpeech: self.attempts.answer,
+            Left: self._left,
+        }
 
     def _open(self, effect: OpenChannel) -> None:
         self._consumer.open(effect.channel, effect.partition, effect.window)
@@ -218,92 +240,17 @@ class Sidecar:
         else:
             self._happen(Replied(effect.ref, replies))
 
-    def _publish(self, effect: Publish) -> None:
-        self._spawn(self._send(effect.ref, self._publisher.publish(effect.messages)))
-
-    def _bury(self, effect: Bury) -> None:
-        for letter in effect.letters:
-            self._log.warning("dead-lettered", message=letter.message.id, reason=letter.reason)
-        self._spawn(self._send(effect.ref, self._publisher.bury(effect.letters)))
-
-    def _delay(self, effect: Delay) -> None:
-        self._spawn(self._send(effect.ref, self._publisher.delay(effect.messages)))
-
-    async def _send(self, ref: int, sending: Awaitable[list[KubedaemonError | None]]) -> None:
-        self._happen(Sent(ref, [_fate(outcome) for outcome in await sending]))
-
-    def _call(self, effect: Call) -> None:
-        self._metrics.calls.inc()
-        if self._client is None:
-            self._happen(Answered(effect.call, NoAnswer("refused", "no handler is attached")))
-            return
-        when, text = self._deadline
-        if when != effect.deadline:
-            text = format_time(effect.deadline)
-            self._deadline = (effect.deadline, text)
-        message = effect.message
-        head = self._head(message, effect.attempt, text)
-        self._client.post(effect.call, head, message.body, effect.timeout_seconds)
-
-    def _abandon(self, effect: AbandonCall) -> None:
-        if self._client is not None:
-            self._client.abandon(effect.call)
-
     def _left(self, effect: Left) -> None:
         if not self.left.done():
             self.left.set_result(None)
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+        return task
 
-    # The handler
-
-    def _check_handler(self, effect: CheckHandler) -> None:
-        if self._client is None or (self._probe is not None and not self._probe.done()):
-            return
-        self._metrics.handler_checks.inc()
-        self._probe = self._loop.create_task(self._make_ready(self._client))
-        self._tasks.add(self._probe)
-        self._probe.add_done_callback(self._tasks.discard)
-
-    async def _make_ready(self, client: HandlerClient) -> None:
-        init = init_body(*self._where, replica_name(self._incarnation))
-        limit = self._workqueue.spec.delivery.init_timeout_seconds
-        await make_ready(client, init, limit, self._late)
-        self._happen(HandlerReady())
-
-    def _late(self, reason: str) -> None:
-        self._log.warning(reason)
-        self._happen(HandlerGone(reason))
-
-    def _drop_client(self) -> None:
-        if self._probe is not None:
-            self._probe.cancel()
-            self._probe = None
-        client, self._client = self._client, None
-        if client is not None:
-            self._spawn(client.close())
-
-
-def _fate(outcome: KubedaemonError | None) -> Fate:
-    if outcome is None:
-        return Fate.HELD
-    return Fate.NO_QUEUE if isinstance(outcome, PermanentError) else Fate.UNKNOWN
-
-
-_DO: dict[type[Effect], Callable[[Sidecar, Any], None]] = {
-    OpenChannel: Sidecar._open,
-    Widen: Sidecar._widen,
-    Ack: Sidecar._ack,
-    CloseChannel: Sidecar._close_channel,
-    AskStore: Sidecar._ask_store,
-    Publish: Sidecar._publish,
-    Bury: Sidecar._bury,
-    Delay: Sidecar._delay,
-    Call: Sidecar._call,
-    AbandonCall: Sidecar._abandon,
-    CheckHandler: Sidecar._check_handler,
-    Left: Sidecar._left,
-}
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._give_up(error)

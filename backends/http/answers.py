@@ -12,13 +12,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from contracts.errors import ConfigurationError, FencedError, PermanentError, TransientError
-from contracts.problems import MEDIA_TYPE, Problem, ProblemError
+from contracts.problems import MEDIA_TYPE, Problem, ProblemError, unavailable
 from contracts.workqueue import ManifestError
 
 Observe = Callable[[str, str, int, float], None]
-
-RETRY_SECONDS = "1"
-"""What ``Retry-After`` says where nothing better is known."""
 
 _log = structlog.get_logger("http")
 
@@ -36,13 +33,6 @@ def problem_answer(error: ProblemError) -> web.Response:
     headers = {"Content-Type": MEDIA_TYPE, "X-Content-Type-Options": "nosniff", **error.headers}
     body = msgspec.json.encode(error.problem.body(error.detail, **error.extra))
     return web.Response(body=body, status=error.problem.status, headers=headers)
-
-
-def unavailable(detail: str) -> ProblemError:
-    """A 503 that says when to come again."""
-    problem = ProblemError(Problem.UNAVAILABLE, detail)
-    problem.headers["Retry-After"] = RETRY_SECONDS
-    return problem
 
 
 def as_problem(error: Exception, method: str) -> ProblemError:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import msgspec
 from aiohttp import HttpVersion11, web
 
+from contracts.jsontext import not_json
 from contracts.problems import Problem, ProblemError
 
 MAX_DEPTH = 64
 """How deep JSON may be nested: more than any resource of ours needs, less than any walk over it can bear."""
-
-_BYTE = re.compile(r" \(byte (\d+)\)$")
 
 
 async def when_wanted(request: web.Request) -> None:
@@ -59,9 +57,7 @@ def decode_json(body: bytes) -> Any:
     except RecursionError as error:
         raise too_deep from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        line, column, reason = _place(body, error)
-        detail = f"The body is not JSON: {reason} at line {line}, column {column}."
-        raise ProblemError(Problem.MALFORMED_REQUEST, detail, line=line, column=column) from error
+        raise not_json(body, error) from error
     if _deeper(value, MAX_DEPTH):
         raise too_deep
     return value
@@ -80,28 +76,3 @@ def _deeper(value: Any, levels: int) -> bool:
             return False
         layer = inner
     return True
-
-
-def _not_utf8(body: bytes) -> int:
-    """The decoder counts from the beginning of the string; this counts from that of the body."""
-    try:
-        body.decode()
-    except UnicodeDecodeError as error:
-        return error.start
-    return len(body)
-
-
-def _place(body: bytes, error: msgspec.DecodeError | UnicodeDecodeError) -> tuple[int, int, str]:
-    if isinstance(error, UnicodeDecodeError):
-        at, reason = _not_utf8(body), "bytes that are not UTF-8"
-    else:
-        text = str(error)
-        found = _BYTE.search(text)
-        at = min(int(found[1]), len(body)) if found else len(body)
-        reason = _BYTE.sub("", text).removeprefix("JSON is malformed: ")
-        if not body.strip():
-            reason = "it is empty"
-        elif not found:
-            reason = "it ends too early, or in an escape that is broken"
-    before = body[:at]
-    return before.count(b"\n") + 1, at - (before.rfind(b"\n") + 1) + 1, reason

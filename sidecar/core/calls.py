@@ -249,7 +249,6 @@ class Calls:
             self._gathered.remove(lane)
         elif self._accepted.pop(lane.nonce, None) is None and self._single.pop(lane.call, None) is not None:
             self._outbox.abandon(lane.call)
-        lane.call = 0  # a batch that it was in goes on without it
         return True
 
 

@@ -142,22 +142,27 @@ class Endings:
         wave = lane.unsent.pop(0)
         lane.sending = len(wave)
         for thing in wave:
-            self._outbox.send(thing, lane)
+            if isinstance(thing, Message) and thing.deliver_at:
+                self._outbox.send((thing, thing.deliver_at), lane)
+            else:
+                self._outbox.send(thing, lane)
 
     def sent(self, lane: Lane, thing: Thing, fate: Fate, now: Now) -> None:
         """One thing of the wave is safe. An emitted message whose queue is gone is kept by this queue instead.
 
         Where this queue itself is gone, there is nobody left to keep anything for.
         """
-        if fate is Fate.NO_QUEUE and isinstance(thing, Message):
-            self._outbox.send(self._orphan(lane.message, thing, now), lane)
+        message = thing[0] if isinstance(thing, tuple) else thing
+        comes_back = message is lane.message
+        if fate is Fate.NO_QUEUE and isinstance(message, Message) and not comes_back:
+            self._outbox.send(self._orphan(lane.message, message, now), lane)
             return
         lane.sending -= 1
         if lane.sending:
             return
         if lane.unsent:
             self._next_wave(lane)
-        elif isinstance(thing, tuple):
+        elif comes_back:
             self._settle(lane, comes_back=True)
         else:
             lane.phase = Phase.MARKING

@@ -38,6 +38,8 @@ class Phase(IntEnum):
     """What its end asks for is being published: emitted messages, a dead letter, itself for later."""
     MARKING = 8
     """The store is told that all of it is published."""
+    EMPTY = 9
+    """Its last delivery has left, and the lane with it."""
 
 
 AT_WORK = frozenset({Phase.GATHERED, Phase.RUNNING, Phase.ACCEPTED})
@@ -224,6 +226,7 @@ class Lanes:
 
     def _drop(self, lane: Lane) -> None:
         """The lane is empty. A stale reference in ``ready`` is passed over when its turn comes."""
+        lane.phase = Phase.EMPTY
         self.by_key.pop(lane.key, None)
         self.idle.discard(lane)
         self.full.discard(lane)

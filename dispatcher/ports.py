@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from backends.ports import DeadLetters, Definitions, Depths, Orders, Publisher, Topology, Views
+from backends.ports import DeadLetters, Definitions, Depths, Events, Orders, Publisher, Topology, Views
 from contracts.workqueue import WorkQueue
 
 
@@ -12,7 +12,7 @@ class Broker(Publisher, Topology, Depths, DeadLetters, Protocol):
     """What the dispatcher asks of a broker."""
 
 
-class Store(Views, Orders, Definitions, Protocol):
+class Store(Views, Orders, Events, Definitions, Protocol):
     """What the dispatcher asks of a store."""
 
 

@@ -8,13 +8,18 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
+from backends.http.callback import CallbackApi
 from backends.http.loopback import is_loopback
 from backends.http.server import Server
+from backends.ports import Attempts
 from contracts.errors import ConfigurationError
+from contracts.tokens import Keys
+from dispatcher.adapters.outlet import HandlersOutlet
 from dispatcher.adapters.queues import DirectQueues
 from dispatcher.api.app import build_app
 from dispatcher.api.context import Context
 from dispatcher.catalogue import Catalogue
+from dispatcher.feeds import Feeds
 from dispatcher.ports import Broker, Queues, Store
 from dispatcher.sending import Sender
 from dispatcher.telemetry import Telemetry
@@ -24,8 +29,8 @@ from dispatcher.waiting import Waits
 class Dispatcher:
     """Serves the HTTP API over a broker and a store.
 
-    ``secret`` is the installation's: ids of keys depend on it. ``queues`` is where they are made, by default broker
-    and store themselves. There are no tokens yet, so it is open to loopback (``open_to_loopback``) or to nobody.
+    ``keys`` are the installation's: ids and tokens depend on them. ``queues`` is where they are made, by default broker
+    and store themselves. ``attempts`` are those that the callback API speaks to. There are no tokens yet, so it is open to loopback (``open_to_loopback``) or to nobody.
     """
 
     def __init__(
@@ -33,9 +38,10 @@ class Dispatcher:
         *,
         broker: Broker,
         store: Store,
-        secret: bytes,
+        keys: Keys,
         registry: CollectorRegistry,
         queues: Queues | None = None,
+        attempts: Attempts | None = None,
         open_to_loopback: bool = True,
         wall: Callable[[], float] = time.time,
         chance: Callable[[], bytes] = lambda: secrets.token_bytes(10),
@@ -43,8 +49,14 @@ class Dispatcher:
         telemetry = Telemetry(registry)
         self._store = store
         self._open_to_loopback = open_to_loopback
-        self._catalogue = Catalogue(telemetry.forget)
-        sender = Sender(broker, broker, store, telemetry=telemetry, secret=secret, wall=wall, chance=chance)
+        feeds = Feeds(store, telemetry.listeners)
+
+        def gone(namespace: str, queue: str) -> None:
+            telemetry.forget(namespace, queue)
+            feeds.gone(namespace, queue)
+
+        self._catalogue = Catalogue(gone)
+        sender = Sender(broker, broker, store, telemetry=telemetry, secret=keys.ids, wall=wall, chance=chance)
         self._context = Context(
             broker=broker,
             store=store,
@@ -52,8 +64,10 @@ class Dispatcher:
             catalogue=self._catalogue,
             sender=sender,
             waits=Waits(store, telemetry.waits_open),
+            feeds=feeds,
             telemetry=telemetry,
             wall=wall,
+            callbacks=CallbackApi(keys, attempts, HandlersOutlet(self._catalogue, sender), wall) if attempts else None,
         )
         self._server: Server | None = None
 

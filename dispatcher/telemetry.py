@@ -45,6 +45,7 @@ class Telemetry:
         self._redriven = Counter(
             "kubedaemon_dispatcher_messages_redriven_total", "Dead letters sent back.", _QUEUE, registry=registry
         )
+        self.listeners = Gauge("kubedaemon_dispatcher_open_streams", "Open streams of events.", registry=registry)
         self.waits_open = Gauge("kubedaemon_dispatcher_open_waits", "Requests that wait for an end.", registry=registry)
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._taken: dict[tuple[str, str], Counter] = {}

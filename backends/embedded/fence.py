@@ -123,7 +123,8 @@ def _start(state: QueueState, incarnation: str, op: Claim, record: Kept, now: No
 
 
 def _hold(state: QueueState, incarnation: str, nonce: int, message: Message, record: Kept, at: float) -> Reply:
-    record.state, record.accepted = State.RUNNING, False
+    record.accepted = False
+    state.become(record, State.RUNNING, at)
     state.heads[message.lane] = message.id
     return _claimed(state.lock(incarnation, nonce, message, at), record)
 
@@ -193,8 +194,8 @@ def _commit(state: QueueState, incarnation: str, op: Commit, now: Now) -> Reply:
         record.attempt -= 1
     else:
         state.attempted(record, op.attempt)
-    record.ending, record.state = op.ending, op.ending.state
-    record.emitted = op.emitted
+    record.ending, record.emitted = op.ending, op.emitted
+    state.become(record, op.ending.state, now.wall)
     record.marked = not op.emitted and record.state is not State.DEAD
     record.publisher = incarnation
     if op.write is not None and op.message.session is not None:
@@ -215,8 +216,8 @@ def _fail(state: QueueState, incarnation: str, op: Fail, now: Now) -> Reply:
         record.interruptions += 1
     else:
         record.failures += 1
-    record.state = State.RETRYING
     record.due_at = op.due_at
+    state.become(record, State.RETRYING, now.wall)
     return DONE
 
 
@@ -225,7 +226,7 @@ def _withdraw(state: QueueState, incarnation: str, op: Withdraw, now: Now) -> Re
     if record is None:
         return _repeat(state, op.message, op.epoch)
     record.attempt -= 1
-    record.state = State.RETRYING if record.attempt else State.QUEUED
+    state.become(record, State.RETRYING if record.attempt else State.QUEUED, now.wall)
     return DONE
 
 

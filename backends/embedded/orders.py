@@ -28,7 +28,8 @@ def release(state: QueueState, session: str, due_at: float, wall: float) -> Kept
         return None
     record = state.records[lock.message_id]
     _revoke(state, lock, record, wall)
-    record.state, record.due_at = State.RETRYING, due_at
+    record.due_at = due_at
+    state.become(record, State.RETRYING, wall)
     return record
 
 
@@ -80,8 +81,9 @@ def _revoke(state: QueueState, lock: Lock, record: Kept, wall: float) -> None:
 
 def _end(state: QueueState, record: Kept, ending: Ending) -> None:
     lane = f"s:{record.session}" if record.session is not None else f"m:{record.id}"
-    record.ending, record.state = ending, ending.state
+    record.ending = ending
     record.emitted, record.marked, record.publisher = [], ending.state is not State.DEAD, None
+    state.become(record, ending.state, ending.ended_at)
     if state.heads.get(lane) == record.id:
         del state.heads[lane]
     state.ended(record.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from backends.embedded.events import EventLog
 from contracts.fence import EPOCHS_PER_LIFE, Freed, Push, Replanned, StateWrite
 from contracts.message import Message
 from contracts.records import Attempt, Plan, Record, Report, Scale, SessionState, State, replica_name
@@ -94,6 +95,7 @@ class QueueState:
         self.expiry: deque[tuple[float, str, int]] = deque()
         self.waiting_for_lane: dict[str, set[str]] = {}
         self.waiting_for_room: set[str] = set()
+        self.log = EventLog()
         self.push = push
         self.ended = ended
 
@@ -117,6 +119,11 @@ class QueueState:
         elif record.generation < message.generation:
             self.restart(record, message)
         return record
+
+    def become(self, record: Kept, state: State, at: float) -> None:
+        """The record is in this state from now on, and the log says so."""
+        record.state = state
+        self.log.note(record, at)
 
     def restart(self, record: Kept, message: Message) -> None:
         """The record follows a redriven message: a new generation, counters at the start."""

@@ -14,6 +14,7 @@ from backends.embedded.fence import Now, apply
 from backends.embedded.state import Kept, QueueState
 from backends.ports import OnChange, OnPush
 from contracts.errors import PermanentError
+from contracts.events import Stretch
 from contracts.fence import Operation, Push, Reply
 from contracts.message import Message
 from contracts.records import Attempt, Held, Record, Replica, Scale, State, replica_name
@@ -81,8 +82,13 @@ class EmbeddedStore:
         return None
 
     async def confirm(self, messages: Sequence[Message]) -> None:
+        at = self._wall()
         for message in messages:
-            self._state(message.namespace, message.queue).record_of(message).confirmed = True
+            state = self._state(message.namespace, message.queue)
+            record = state.record_of(message)
+            if not record.confirmed and record.state in (State.QUEUED, State.SCHEDULED):
+                state.log.note(record, at)
+            record.confirmed = True
 
     async def is_confirmed(self, namespace: str, queue: str, message_id: str) -> bool:
         record = self._state(namespace, queue).records.get(message_id)
@@ -158,12 +164,32 @@ class EmbeddedStore:
         return self._state(namespace, queue).scale
 
     async def redriven(self, message: Message) -> None:
-        self._state(message.namespace, message.queue).record_of(message).confirmed = True
+        state = self._state(message.namespace, message.queue)
+        record = state.record_of(message)
+        record.confirmed = True
+        if record.state is State.QUEUED:
+            state.log.note(record, self._wall())
+
+    # What happened
+
+    async def tail(self, namespace: str, queue: str) -> str:
+        return self._state(namespace, queue).log.tail()
+
+    async def events(
+        self, namespace: str, queue: str, after: str, *, limit: int, until: str | None = None, wait_seconds: float = 0.0
+    ) -> Stretch:
+        if wait_seconds > 0:
+            await self._state(namespace, queue).log.wait(after, wait_seconds)
+        return self._state(namespace, queue).log.read(after, until, limit)
 
     # Orders
 
     async def redrive_in_place(self, message: Message) -> bool:
-        return orders.redrive_in_place(self._state(message.namespace, message.queue), message)
+        state = self._state(message.namespace, message.queue)
+        done = orders.redrive_in_place(state, message)
+        if done and state.records[message.id].state is State.QUEUED:
+            state.log.note(state.records[message.id], self._wall())
+        return done
 
     async def cancel(self, namespace: str, queue: str, message_id: str) -> Record | None:
         wall = self._wall()

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from backends.http.answers import problems
 from backends.http.loopback import loopback_only
-from dispatcher.api import dead_letters, health, messages, queues, sessions, unbuilt
+from dispatcher.api import batch, callback, dead_letters, events, health, messages, queues, sessions, unbuilt
 from dispatcher.api.context import CONTEXT, Context
 
 _NAMESPACE = "/v1/namespaces/{namespace}"
@@ -21,8 +21,11 @@ def build_app(context: Context) -> web.Application:
     app.add_routes(
         [
             *health.routes(),
+            *callback.routes(),
             *unbuilt.routes(_NAMESPACE, _QUEUE),
+            *batch.routes(_QUEUE),
             *messages.routes(_QUEUE),
+            *events.routes(_QUEUE),
             *queues.routes(_QUEUES, _QUEUE),
             *sessions.routes(_QUEUE),
             *dead_letters.routes(_QUEUE),
@@ -31,6 +34,7 @@ def build_app(context: Context) -> web.Application:
 
     async def end_waits(_: web.Application) -> None:
         context.waits.end()
+        context.feeds.end()
 
     app.on_shutdown.append(end_waits)
     return app

@@ -10,9 +10,11 @@ from typing import Any
 from aiohttp import web
 
 from backends.http.bodies import decode_json, read_body
+from backends.http.callback import CallbackApi
 from contracts.workqueue import WorkQueue
 from dispatcher.catalogue import Catalogue
 from dispatcher.core.query import Query, read_query
+from dispatcher.feeds import Feeds
 from dispatcher.ports import Broker, Queues, Store
 from dispatcher.sending import Sender
 from dispatcher.telemetry import Telemetry
@@ -24,7 +26,10 @@ MAX_JSON_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class Context:
-    """``wall`` is the clock; ``defining`` is held while a queue's definition is read, changed and written."""
+    """``wall`` is the clock; ``defining`` is held while a queue's definition is read, changed and written.
+
+    ``callbacks`` is None where nobody tells which replicas there are.
+    """
 
     broker: Broker
     store: Store
@@ -32,8 +37,10 @@ class Context:
     catalogue: Catalogue
     sender: Sender
     waits: Waits
+    feeds: Feeds
     telemetry: Telemetry
     wall: Callable[[], float]
+    callbacks: CallbackApi | None = None
     defining: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def find(self, request: web.Request) -> WorkQueue:

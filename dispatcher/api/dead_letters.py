@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import structlog
 from aiohttp import web
 
-from backends.http.answers import json_answer, unavailable
+from backends.http.answers import json_answer
 from backends.http.bodies import when_wanted
 from contracts.api import dead_letter_object
-from contracts.errors import KubedaemonError, PermanentError, TransientError
-from contracts.message import DeadLetter, Message
+from contracts.message import DeadLetter
+from contracts.problems import ProblemError, unavailable
 from contracts.workqueue import WorkQueue
 from dispatcher.api.context import CONTEXT, Context, json_of, query_of
 from dispatcher.core.paging import cut_page
 from dispatcher.core.query import malformed, read_flag, read_limit, read_session
-from dispatcher.core.redrive import next_generation, read_wanted
+from dispatcher.core.redrive import read_wanted
+from dispatcher.redriving import send_back
 
 _TURN = 500
 """How many are sent back to the broker together."""
-
-_log = structlog.get_logger("dispatcher")
 
 
 def _newest_first(letter: DeadLetter) -> tuple[float, str, int]:
@@ -65,54 +63,26 @@ async def redrive(request: web.Request) -> web.Response:
     query_of(request)
     wanted = read_wanted(await json_of(request))
     chosen = wanted.choose(await _letters(context, workqueue))
-    redriven = kept = 0
+    where = (workqueue.namespace, workqueue.name)
+    redriven, problems = 0, []
     for start in range(0, len(chosen), _TURN):
         turn = chosen[start : start + _TURN]
-        sent, homeless = await _send_back(context, workqueue, turn)
-        redriven += sent
-        kept += homeless
-        if sent + homeless < len(turn):
-            problem = unavailable(
-                f"{redriven} were redriven, and then the broker did not confirm. The others are still dead letters: "
-                "call this again."
-            )
-            problem.extra["redriven"] = redriven
-            raise problem
-    return json_answer({"redriven": redriven, "kept": kept} if kept else {"redriven": redriven})
+        sent = await send_back(context.broker, context.store, *where, turn, context.wall())
+        context.telemetry.redriven(*where, sent.redriven)
+        redriven += sent.redriven
+        problems += sent.problems
+        if sent.unsure:
+            raise _cut_off(redriven)
+    return json_answer({"redriven": redriven, "problems": problems} if problems else {"redriven": redriven})
 
 
-async def _send_back(context: Context, workqueue: WorkQueue, letters: list[DeadLetter]) -> tuple[int, int]:
-    """How many went back, and how many stay because the queue that they were emitted to is not there. Each leaves the dead letters only once the broker holds its next generation.
-
-    Where this is cut off in between, a later redrive sends a twin of the same generation, which is handled once.
-    """
-    where = (workqueue.namespace, workqueue.name)
-    messages = [next_generation(letter) for letter in letters]
-    in_place = [message for message in messages if await context.store.redrive_in_place(message)]
-    placed = {message.id for message in in_place}
-    sent = [message for message in messages if message.id not in placed]
-    outcomes = await _publish(context, sent)
-    held = in_place + [message for message, error in zip(sent, outcomes, strict=True) if error is None]
-    await _tell_readers(context, [message for message in held if message.id not in placed])
-    await context.broker.remove(*where, [(message.id, message.generation - 1) for message in held])
-    context.telemetry.redriven(*where, len(held))
-    return len(held), sum(isinstance(error, PermanentError) for error in outcomes)
-
-
-async def _publish(context: Context, messages: list[Message]) -> list[KubedaemonError | None]:
-    try:
-        return await context.broker.publish(messages)
-    except TransientError as away:
-        return [away] * len(messages)
-
-
-async def _tell_readers(context: Context, messages: list[Message]) -> None:
-    try:
-        for message in messages:
-            await context.store.redriven(message)
-    except TransientError as away:
-        # They are on their way all the same, and the record follows at the first delivery.
-        _log.warning("the store does not know of redriven messages yet", error=str(away))
+def _cut_off(redriven: int) -> ProblemError:
+    problem = unavailable(
+        f"{redriven} were redriven, and then the broker or the store did not answer. The others are still dead "
+        "letters: call this again."
+    )
+    problem.extra["redriven"] = redriven
+    return problem
 
 
 async def purge(request: web.Request) -> web.Response:

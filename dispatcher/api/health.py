@@ -7,8 +7,9 @@ import asyncio
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from backends.http.answers import json_answer, unavailable
+from backends.http.answers import json_answer
 from contracts.errors import PermanentError, TransientError
+from contracts.problems import unavailable
 from dispatcher.api.context import CONTEXT
 
 _READY_SECONDS = 5.0

@@ -7,14 +7,16 @@ from aiohttp import web
 from backends.http.answers import json_answer, problem_answer
 from backends.http.bodies import read_body, when_wanted
 from contracts.api import accepted_object, message_object, message_path
+from contracts.cloudevents import BATCHED, media_type
+from contracts.enqueue import read_headers
 from contracts.errors import PermanentError, TransientError
 from contracts.message import Message
 from contracts.problems import Problem, ProblemError
 from contracts.records import Record, State
 from contracts.workqueue import WorkQueue
+from dispatcher.api.batch import enqueue_all
 from dispatcher.api.context import CONTEXT, Context, query_of
 from dispatcher.core.ending import check_kept, not_cancellable, tell_ending
-from dispatcher.core.enqueue import read_headers
 from dispatcher.core.prefer import applied, read_prefer
 from dispatcher.core.query import Query, read_limit, read_session, read_state, read_wait
 
@@ -24,6 +26,8 @@ async def enqueue(request: web.Request) -> web.Response:
     workqueue = context.find(request)
     query_of(request)
     asked = read_headers(request.headers.items())
+    if media_type(asked.content_type) == BATCHED:
+        return await enqueue_all(request, workqueue, asked)
     seconds = read_prefer(request.headers.getall("Prefer", ()))
     try:
         body = await read_body(request, workqueue.spec.limits.max_message_bytes, "the queue's maxMessageBytes")

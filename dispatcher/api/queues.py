@@ -107,9 +107,10 @@ async def delete(request: web.Request) -> web.Response:
         depth = await _depth(context, workqueue)
         waiting = sum(depth.ready) + depth.unacked + depth.scheduled
         if waiting and not force:
+            later = f", {depth.scheduled} of them for their time" if depth.scheduled else ""
             raise ProblemError(
                 Problem.CONFLICT,
-                f"{waiting} messages wait in the queue. Let them be handled first, or lose them with ?force=true.",
+                f"{waiting} messages wait in the queue{later}. Let them be handled first, or lose them with ?force=true.",
                 waiting=waiting,
             )
         await context.queues.remove(workqueue.namespace, workqueue.name)

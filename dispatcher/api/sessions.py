@@ -8,11 +8,19 @@ from aiohttp import web
 
 from backends.http.answers import json_answer
 from backends.http.bodies import when_wanted
-from contracts.workqueue import WorkQueue
+from contracts.api import MAX_LIMIT
+from contracts.records import State
 from dispatcher.api.context import CONTEXT, Context, json_of, query_of
 from dispatcher.core.paging import cut_page
 from dispatcher.core.query import read_limit, read_session
-from dispatcher.core.sessions import SKIPPED, idle_session, list_sessions, nothing_to_order, read_order
+from dispatcher.core.sessions import (
+    SKIPPED,
+    list_sessions,
+    nothing_to_release,
+    nothing_to_skip,
+    read_order,
+    session_now,
+)
 
 
 async def index(request: web.Request) -> web.Response:
@@ -27,38 +35,55 @@ async def index(request: web.Request) -> web.Response:
     return json_answer({"items": page, "next": following})
 
 
-async def _session(context: Context, workqueue: WorkQueue, session: str) -> dict[str, Any] | None:
-    where = (workqueue.namespace, workqueue.name)
-    found = list_sessions(await context.store.held(*where), await context.store.replicas(*where))
-    return next((one for one in found if one["session"] == session), None)
-
-
-async def _order(request: web.Request, what: str) -> web.Response:
-    """Ends what runs or waits at the head of a session, and answers the session as it is then."""
+async def release(request: web.Request) -> web.Response:
+    """The attempt that holds the session ends as an interruption, and its message is tried again."""
     context = request.app[CONTEXT]
     workqueue = context.find(request)
     query_of(request)
     session = read_order(await json_of(request))
-    before = await _session(context, workqueue, session)
     where = (workqueue.namespace, workqueue.name, session)
-    if what == "release":
-        record = await context.store.release(*where, workqueue.spec.delivery.backoff.initial_seconds)
-    else:
-        record = await context.store.skip(*where, SKIPPED)
+    record = await context.store.release(*where, workqueue.spec.delivery.backoff.initial_seconds)
+    found = await _session(context, *where)
     if record is None:
-        raise nothing_to_order(what, session, before)
-    after = await _session(context, workqueue, session)
-    return json_answer(after or idle_session(session))
-
-
-async def release(request: web.Request) -> web.Response:
-    """The attempt that holds the session ends as an interruption; the same message is tried again."""
-    return await _order(request, "release")
+        raise nothing_to_release(found)
+    return json_answer(found)
 
 
 async def skip(request: web.Request) -> web.Response:
     """The head goes to the dead letters, and the session goes on."""
-    return await _order(request, "skip")
+    context = request.app[CONTEXT]
+    workqueue = context.find(request)
+    query_of(request)
+    session = read_order(await json_of(request))
+    where = (workqueue.namespace, workqueue.name, session)
+    record = await context.store.skip(*where, SKIPPED)
+    found = await _session(context, *where, ended=None if record is None else record.id)
+    if record is None:
+        raise nothing_to_skip(found)
+    return json_answer(found)
+
+
+async def _session(
+    context: Context, namespace: str, queue: str, session: str, ended: str | None = None
+) -> dict[str, Any]:
+    """The session as it is now. What waits in the broker alone is in the store's records, as far as they know it."""
+    where = (namespace, queue)
+    waiting = await _in(context, *where, session, State.RETRYING) + await _in(context, *where, session, State.QUEUED)
+    held, replicas = await context.store.held(*where), await context.store.replicas(*where)
+    return session_now(session, held, replicas, waiting, ended)
+
+
+async def _in(context: Context, namespace: str, queue: str, session: str, state: State) -> list[str]:
+    """The session's messages in this state, oldest first."""
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        page, cursor = await context.store.messages(
+            namespace, queue, state=state, session=session, limit=MAX_LIMIT, after=cursor
+        )
+        found += [record.id for record in page]
+        if cursor is None:
+            return found[::-1]
 
 
 def routes(queue: str) -> list[web.RouteDef]:

@@ -20,14 +20,11 @@ def _says(what: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
 def routes(namespace: str, queue: str) -> list[web.RouteDef]:
     """Below the path of a namespace and of a queue."""
     unbuilt = [
-        ("POST", f"{queue}/messages/batch", "Batches are"),
-        ("GET", f"{queue}/events", "The event stream is"),
         ("GET", f"{namespace}/callbacks", "Result callbacks are"),
         ("POST", f"{namespace}/callbacks/{{id}}/replay", "Result callbacks are"),
         ("GET", f"{namespace}/secrets", "Signing secrets are"),
         ("POST", f"{namespace}/secrets", "Signing secrets are"),
         ("DELETE", f"{namespace}/secrets/{{id}}", "Signing secrets are"),
-        ("*", "/v1/callback/{tail:.*}", "The callback API is"),
         ("GET", "/openapi.json", "The OpenAPI document is"),
         ("GET", "/docs", "The reference in the browser is"),
     ]

@@ -58,11 +58,17 @@ def result_gone(record: Record) -> ProblemError:
 
 def not_cancellable(record: Record) -> ProblemError:
     """Why this message cannot be cancelled (any more), and what can be done instead."""
-    advice = "It has ended already; what it did cannot be taken back."
-    if not record.state.final:
-        advice = "Wait for the attempt to end, or end it by releasing or skipping its session."
-    detail = f"The message is {record.state.value}, and only what has not started can be cancelled. {advice}"
-    return ProblemError(Problem.CONFLICT, detail, id=record.id, state=record.state.value)
+    state = record.state
+    if state is State.DEAD:
+        advice = "It will not be tried again, unless it is redriven; if it blocks its session, skip it there."
+    elif state.final:
+        advice = "It has ended, so there is nothing left to cancel."
+    elif record.session is None:
+        advice = "It can be cancelled between two attempts; wait for this one to end."
+    else:
+        advice = "Wait for the attempt to end, or skip the message in its session, or release that and cancel it then."
+    detail = f"The message is {state.value}, and only what no attempt has taken up can be cancelled. {advice}"
+    return ProblemError(Problem.CONFLICT, detail, id=record.id, state=state.value)
 
 
 def _ended_badly(record: Record, problem: Problem, advice: str) -> ProblemError:

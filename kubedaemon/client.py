@@ -102,10 +102,17 @@ class Client:
         session: str | None = None,
         key: str | None = None,
         meta: Mapping[str, str] | None = None,
+        delay: str | None = None,
+        deliver_at: str | None = None,
+        ttl: str | None = None,
         wait_seconds: int | None = None,
     ) -> Answer:
-        """Enqueues; with ``wait_seconds`` 200 is the handler's answer, and a bad end raises ``EndedBadly``."""
-        headers = {"Content-Type": content_type}
+        """Enqueues; with ``wait_seconds`` 200 is the handler's answer, and a bad end raises ``EndedBadly``.
+
+        ``delay`` and ``ttl`` are durations as people write them, ``deliver_at`` is RFC 3339.
+        """
+        times = (("Kubedaemon-Delay", delay), ("Kubedaemon-Deliver-At", deliver_at), ("Kubedaemon-Ttl", ttl))
+        headers = {"Content-Type": content_type} | {name: text for name, text in times if text is not None}
         if session is not None:
             headers["Kubedaemon-Session"] = encode_header(session)
         if key is not None:

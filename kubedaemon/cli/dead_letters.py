@@ -64,11 +64,15 @@ def redrive(queue: str, everything: bool, ids: tuple[str, ...]) -> None:
     here, wanted = where(), sorted(set(ids))
     body: dict[str, Any] = {"all": True} if everything else {"filter": {"ids": wanted}}
     answer = call(here, lambda client: client.post(queue, "dead-letters", "redrive", body=body))
-    count = int(answer.get("redriven", 0))
+    count, problems = int(answer.get("redriven", 0)), answer.get("problems", [])
     done(answer, here.output, f"{letters(count)} sent back to queue {queue}")
-    if count < len(wanted):
+    for problem in problems:
+        complain(f"message {problem.get('id')}: {problem.get('detail')}")
+    missing = len(wanted) - count - len(problems)
+    if missing > 0:
         seen = here.again("dead-letters", "list", queue)
-        complain(f"{len(wanted) - count} of {len(wanted)} ids: no such dead letter in queue {queue}; see {seen}.")
+        complain(f"{missing} of {len(wanted)} ids: no such dead letter in queue {queue}; see {seen}.")
+    if problems or missing > 0:
         sys.exit(1)
 
 

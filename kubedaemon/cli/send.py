@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @verb(
     "kubedaemon send default hello --session me --wait",
     "kubedaemon send orders '{\"order\": 17}' --key order-17 --meta source=shop",
-    "kubedaemon send photos --content-type image/jpeg < photo.jpg",
+    "kubedaemon send photos --content-type image/jpeg --delay 90m --ttl 1d < photo.jpg",
 )
 @queue_argument()
 @click.argument("data", required=False, metavar="[DATA|-]")
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 @click.option("--content-type", metavar="TYPE", help="Of the data; guessed from it otherwise.")
 @click.option("--key", metavar="TEXT", help="Idempotency key: sent twice with one key, it is handled once.")
 @click.option("--meta", multiple=True, metavar="NAME=VALUE", help="Passed on to the handler; may be repeated.")
+@click.option("--delay", metavar="DURATION", help="Handle it so much later, as 90s, 1.5h or 7d.")
+@click.option("--deliver-at", metavar="TIME", help="Handle it at this time, as 2030-01-02T03:04:05Z, not before.")
+@click.option("--ttl", metavar="DURATION", help="Start no attempt later than so long after it was due.")
 def send(
     queue: str,
     data: str | None,
@@ -40,6 +43,9 @@ def send(
     content_type: str | None,
     key: str | None,
     meta: tuple[str, ...],
+    delay: str | None,
+    deliver_at: str | None,
+    ttl: str | None,
 ) -> None:
     """Send a message to a queue, and wait for its result.
 
@@ -47,7 +53,7 @@ def send(
     handler's answer; a message that ends dead, expired or cancelled says why, and exits with 1.
     """
     here = where()
-    said = {"session": session, "key": key, "meta": _meta(meta), "content_type": content_type}
+    said = {"session": session, "key": key, "meta": _meta(meta), **_times(delay, deliver_at, ttl)}
     _check(session, key, content_type)
     body = _read(data)
     said["content_type"] = content_type or guess(body)
@@ -130,6 +136,26 @@ def _check(session: str | None, key: str | None, content_type: str | None) -> No
         not content_type.strip() or not content_type.isascii() or not content_type.isprintable()
     ):
         raise click.UsageError(f"--content-type: {content_type!r} is none; write one such as application/json.")
+
+
+def _times(delay: str | None, deliver_at: str | None, ttl: str | None) -> dict[str, str]:
+    """Those that are given, checked like the rest."""
+    from contracts.duration import parse_duration
+    from contracts.errors import PermanentError
+    from contracts.timestamps import parse_time
+
+    if delay is not None and deliver_at is not None:
+        raise click.UsageError("--delay and --deliver-at exclude each other.")
+    given = {"delay": (delay, parse_duration), "deliver_at": (deliver_at, parse_time), "ttl": (ttl, parse_duration)}
+    found: dict[str, str] = {}
+    for name, (text, read) in given.items():
+        if text is not None:
+            try:
+                read(text)
+            except PermanentError as error:
+                raise click.UsageError(f"--{name.replace('_', '-')}: {error}.") from error
+            found[name] = text.strip()
+    return found
 
 
 def _meta(entries: tuple[str, ...]) -> dict[str, str]:

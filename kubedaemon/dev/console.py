@@ -9,32 +9,33 @@ from zlib import crc32
 
 from contracts.workqueue import WorkQueue
 from kubedaemon.dev.options import DevOptions
+from kubedaemon.dev.writing import Writer
 
 _COLOURS = (36, 33, 35, 32, 34, 31)
+_CLOSING_SECONDS = 1.0
 
 
 class Console:
     """Lines on one stream, coloured where somebody looks at it."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._writer = Writer(stream)
         self._colours = stream.isatty() and "NO_COLOR" not in os.environ
+
+    def close(self) -> None:
+        """What was said is shown, unless nobody reads it."""
+        self._writer.close(_CLOSING_SECONDS)
 
     def _paint(self, text: str, colour: int) -> str:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._colours else text
 
     def say(self, text: str) -> None:
-        # A terminal that went away is no reason to stop working.
-        try:
-            self._stream.write(text + "\n")
-            self._stream.flush()
-        except (BrokenPipeError, ValueError):
-            return
+        self._writer.put(text)
 
     def output(self, replica: str, line: str) -> None:
         """A line of a handler's, behind its replica's name."""
         colour = _COLOURS[crc32(replica.encode()) % len(_COLOURS)]
-        self.say(f"{self._paint(f'{replica} |', colour)} {line}")
+        self._writer.put(f"{self._paint(f'{replica} |', colour)} {line}", important=False)
 
     def decision(self, queue: str, desired: int, reason: str) -> None:
         word = "replica" if desired == 1 else "replicas"
@@ -56,5 +57,6 @@ class Console:
         self.say("try:")
         self.say(f"  curl -i {url}{path} -H 'Content-Type: text/plain' -H 'Kubedaemon-Session: me'{prefer} -d 'hello'")
         where = "" if url.endswith(":8080") else f" --url {url}"
+        where += "" if first.namespace == "default" else f" --namespace {first.namespace}"
         self.say(f"  kubedaemon send {first.name} hello --session me{' --wait' if prefer else ''}{where}")
         self.say("")

@@ -9,7 +9,10 @@ from typing import Any
 
 from backends.embedded.broker import EmbeddedBroker
 from backends.embedded.store import EmbeddedStore
+from backends.ports import Attempts
+from contracts.tokens import Keys
 from contracts.workqueue import WorkQueue
+from kubedaemon.dev.guards import Guards
 from kubedaemon.dev.processes import HandlerProcess, OnOutput
 from sidecar.adapters.handler_client import HttpHandlerClient
 from sidecar.runtime import Sidecar
@@ -20,12 +23,13 @@ KILL_AFTER_SECONDS = 5.0
 
 
 class Backend:
-    """The embedded broker and store, and where sidecars count what they do."""
+    """The embedded broker and store, where sidecars count what they do, and the keys of this installation."""
 
-    def __init__(self, broker: EmbeddedBroker, store: EmbeddedStore, telemetry: Telemetry) -> None:
+    def __init__(self, broker: EmbeddedBroker, store: EmbeddedStore, telemetry: Telemetry, keys: Keys) -> None:
         self.broker = broker
         self.store = store
         self.telemetry = telemetry
+        self.keys = keys
 
 
 class Replica:
@@ -43,9 +47,10 @@ class Replica:
             store=backend.store,
             make_client=HttpHandlerClient,
             telemetry=backend.telemetry,
+            keys=backend.keys,
         )
 
-    def run(self, command: tuple[str, ...], on_output: OnOutput) -> None:
+    def run(self, command: tuple[str, ...], guards: Guards, on_output: OnOutput) -> None:
         def up(port: int) -> None:
             self.sidecar.attach("127.0.0.1", port)
 
@@ -53,7 +58,9 @@ class Replica:
             on_output(self.name, f"-- the handler {reason}")
             self.sidecar.detach(f"the handler {reason}")
 
-        self._process = HandlerProcess(command, name=self.name, on_output=on_output, on_up=up, on_down=down)
+        self._process = HandlerProcess(
+            command, name=self.name, guards=guards, on_output=on_output, on_up=up, on_down=down
+        )
         self._process.start()
 
     async def stop(self, seconds: float) -> None:
@@ -77,9 +84,16 @@ class LocalWorkloads:
     """``scaler.ports.Workloads`` with local processes. Without a command nothing runs and messages wait."""
 
     def __init__(
-        self, backend: Backend, command: tuple[str, ...], address: tuple[str, int] | None, on_output: OnOutput
+        self,
+        backend: Backend,
+        guards: Guards,
+        *,
+        command: tuple[str, ...],
+        address: tuple[str, int] | None,
+        on_output: OnOutput,
     ) -> None:
         self._backend = backend
+        self._guards = guards
         self._command = command
         self._address = address
         self._on_output = on_output
@@ -106,6 +120,11 @@ class LocalWorkloads:
         for replica in self._replicas.pop((namespace, queue), []):
             self._spawn(replica.kill())
 
+    def attempts(self, namespace: str, queue: str) -> list[Attempts]:
+        """What the replicas of a queue are at work on, each on its own."""
+        replicas = self._replicas.get((namespace, queue), ())
+        return [replica.sidecar.attempts for replica in replicas if not replica.sidecar.left.done()]
+
     def redefine(self, workqueue: WorkQueue) -> None:
         for replica in self._replicas.get((workqueue.namespace, workqueue.name), ()):
             replica.sidecar.redefine(workqueue)
@@ -119,7 +138,7 @@ class LocalWorkloads:
         if self._address is not None:
             replica.sidecar.attach(*self._address)
         else:
-            replica.run(self._command, self._on_output)
+            replica.run(self._command, self._guards, self._on_output)
 
     def _ended(self, replica: Replica, replicas: list[Replica]) -> Callable[[asyncio.Future[None]], None]:
         """A sidecar that failed is taken away with its handler; the scaler starts another."""
@@ -160,3 +179,4 @@ class LocalWorkloads:
     async def kill(self) -> None:
         everyone = [replica for replicas in self._replicas.values() for replica in replicas]
         await asyncio.gather(*(replica.kill() for replica in everyone), return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)

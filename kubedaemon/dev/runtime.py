@@ -18,9 +18,13 @@ from backends.embedded.store import EmbeddedStore
 from backends.process.logging import set_up_logging
 from contracts.errors import ConfigurationError, KubedaemonError
 from contracts.text import MAX_QUEUE_NAME, is_label
+from contracts.tokens import derive_keys
 from contracts.workqueue import WorkQueue, parse_spec
 from dispatcher.runtime import Dispatcher
+from kubedaemon.dev.attempts import LocalAttempts
 from kubedaemon.dev.console import Console
+from kubedaemon.dev.guards import Guards
+from kubedaemon.dev.leftovers import Records, keeping_records
 from kubedaemon.dev.manifest import read_manifests
 from kubedaemon.dev.options import DevOptions
 from kubedaemon.dev.processes import find_command
@@ -52,10 +56,11 @@ def handler_address(url: str | None) -> tuple[str, int] | None:
         return None
     try:
         parts = urlsplit(url)
-        port = parts.port or 80
+        port = 80 if parts.port is None else parts.port
     except ValueError:
         parts, port = urlsplit(""), 0
-    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+    more = parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None
+    if parts.scheme != "http" or not parts.hostname or not port or more:
         raise ConfigurationError(f"--handler {url!r}: write http://HOST:PORT, without a path")
     return parts.hostname, port
 
@@ -63,18 +68,28 @@ def handler_address(url: str | None) -> tuple[str, int] | None:
 class Dev:
     """The running whole."""
 
-    def __init__(self, options: DevOptions, console: Console) -> None:
+    def __init__(self, options: DevOptions, console: Console, records: Records) -> None:
         self._options = options
         self._console = console
         self._broker = EmbeddedBroker()
         self._store = EmbeddedStore()
         registry = CollectorRegistry()
         self._scaler_telemetry = ScalerTelemetry(registry)
-        backend = Backend(self._broker, self._store, SidecarTelemetry(registry))
-        address = handler_address(options.handler_url)
-        self._workloads = LocalWorkloads(backend, options.command, address, console.output)
+        keys = derive_keys([secrets.token_bytes(32)])
+        backend = Backend(self._broker, self._store, SidecarTelemetry(registry), keys)
+        self._workloads = LocalWorkloads(
+            backend,
+            Guards(records),
+            command=options.command,
+            address=handler_address(options.handler_url),
+            on_output=console.output,
+        )
         self._dispatcher = Dispatcher(
-            broker=self._broker, store=self._store, secret=secrets.token_bytes(32), registry=registry
+            broker=self._broker,
+            store=self._store,
+            keys=keys,
+            registry=registry,
+            attempts=LocalAttempts(self._workloads.attempts, self._store),
         )
         self._scalers: dict[tuple[str, str], tuple[QueueScaler, asyncio.Task[None]]] = {}
 
@@ -103,9 +118,13 @@ class Dev:
                 views=self._store,
                 workloads=self._workloads,
                 telemetry=self._scaler_telemetry,
-                on_decision=self._console.decision,
+                on_decision=self._decided,
             )
             self._scalers[namespace, queue] = (scaler, asyncio.create_task(scaler.run()))
+
+    def _decided(self, queue: str, desired: int, reason: str) -> None:
+        if self._options.command:  # else nothing comes of it
+            self._console.decision(queue, desired, reason)
 
     async def stop(self) -> None:
         """In this order: nothing is scaled any more, replicas drain, and only then the door closes."""
@@ -121,12 +140,12 @@ class Dev:
         await self._dispatcher.stop()
 
 
-async def _serve(options: DevOptions, queues: list[WorkQueue], console: Console) -> int:
+async def _serve(options: DevOptions, queues: list[WorkQueue], console: Console, records: Records) -> int:
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.put_nowait, number)
-    dev = Dev(options, console)
+    dev = Dev(options, console, records)
     port = await dev.start(queues)
     console.welcome(f"http://{HOST}:{port}", queues, options)
     await signals.get()
@@ -136,9 +155,9 @@ async def _serve(options: DevOptions, queues: list[WorkQueue], console: Console)
     await asyncio.wait([stopping, again], return_when=asyncio.FIRST_COMPLETED)
     if not stopping.done():
         console.say("stopping at once")
+        await dev.kill()  # before the other is cancelled, which would wait for the handlers as long as they may take
         stopping.cancel()
         await asyncio.gather(stopping, return_exceptions=True)
-        await dev.kill()
         return 130
     again.cancel()
     await stopping
@@ -149,13 +168,17 @@ async def _serve(options: DevOptions, queues: list[WorkQueue], console: Console)
 def run(options: DevOptions) -> int:
     """Runs until it is told to stop; the exit status. A start that is impossible says why and ends with 2."""
     set_up_logging(options.log_format)
-    console = Console(sys.stdout)
     try:
         queues = queues_of(options)
+        handler_address(options.handler_url)
         if options.command:
             find_command(options.command)
-        with contextlib.suppress(KeyboardInterrupt):
-            return uvloop.run(_serve(options, queues, console))
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            contextlib.closing(Console(sys.stdout)) as console,
+            keeping_records(console.say) as records,
+        ):
+            return uvloop.run(_serve(options, queues, console, records))
         return 130
     except ConfigurationError as error:
         print(f"kubedaemon: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""``python -m tests.simulation``: many seeds on all cores, or one seed with its trace."""
+"""``python -m tests.simulation``: many seeds on all cores, or one seed with its story, shrunk if it fails."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ import os
 import sys
 import time
 from collections.abc import Collection
+from functools import partial
 
-from tests.simulation.mutations import MUTATIONS, applied
-from tests.simulation.world import World
+from tests.simulation.mistakes_of_calls import OF_CALLS
+from tests.simulation.mistakes_of_endings import OF_ENDINGS
+from tests.simulation.mistakes_of_the_store import OF_THE_STORE
+from tests.simulation.mutations import applied
+from tests.simulation.trace import diagram
+from tests.simulation.world import KINDS, World
+
+MUTATIONS = (*OF_THE_STORE, *OF_ENDINGS, *OF_CALLS)
 
 
-def replay_command(seed: int) -> str:
-    return f"make simulate SEED={seed}"
+def replay_command(seed: int, force: Collection[str] = ()) -> str:
+    return f"make simulate SEED={seed}" + (f" FORCE='{','.join(force)}'" if force else "")
 
 
 def play(seed: int, force: Collection[str] = ()) -> tuple[int, str | None]:
@@ -26,27 +33,57 @@ def play(seed: int, force: Collection[str] = ()) -> tuple[int, str | None]:
     return seed, None
 
 
-def _one(seed: int) -> int:
-    world = World(seed, keep_trace=True)
-    print(f"seed {seed}; faults: {', '.join(sorted(world.faults)) or 'none'}")
+def _fails(seed: int, force: Collection[str], without: Collection[str], most_messages: int) -> bool:
+    try:
+        World(seed, force=force, without=without, most_messages=most_messages).play()
+    except Exception:  # whatever it is: it fails
+        return True
+    return False
+
+
+def shrink(seed: int, force: Collection[str]) -> World:
+    """The smallest world of this seed that still fails: with fewer kinds of faults, then with fewer messages."""
+    without: list[str] = []
+    most = 1000
+    for kind in sorted(World(seed, force=force).faults):
+        if _fails(seed, force, [*without, kind], most):
+            without.append(kind)
+    for fewer in (40, 30, 20, 15, 10, 7, 5, 3, 2, 1):
+        if _fails(seed, force, without, fewer):
+            most = fewer
+    return World(seed, keep_trace=True, force=force, without=without, most_messages=most)
+
+
+def _one(seed: int, force: Collection[str], draw: bool, about: str) -> int:
+    """Plays a seed and tells its story; one that fails is shrunk first."""
+    world = World(seed, keep_trace=True, force=force)
+    if _fails(seed, force, (), 1000):
+        world = shrink(seed, force)
+    trouble = None
     try:
         world.play()
     except Exception as error:
-        print(*(world.trace or ()), sep="\n")
-        print(f"{type(error).__name__}: {error}")
-        return 1
-    print(*(world.trace or ())[-40:], sep="\n")
-    print(f"holds: {len(world.checker.accepted)} messages, {len(world.checker.calls)} calls")
-    return 0
+        trouble = f"{type(error).__name__}: {error}"
+    lines = world.trace or []
+    if draw:
+        print(diagram(lines, about))
+    else:
+        print(f"seed {seed}; faults: {', '.join(sorted(world.faults)) or 'none'}")
+        print(*(line for line in lines if not about or line.about in ("", about)), sep="\n")
+    calls, messages = len(world.checker.calls), len(world.checker.accepted)
+    print(trouble or f"holds: {messages} messages, {calls} calls", file=sys.stderr)
+    return 1 if trouble else 0
 
 
-def _many(first: int, count: int) -> int:
+def _many(first: int, count: int, force: Collection[str]) -> int:
     started, failed = time.monotonic(), 0
     with multiprocessing.Pool(os.cpu_count()) as pool:
-        for done, (seed, trouble) in enumerate(pool.imap_unordered(play, range(first, first + count), 50), 1):
+        for done, (seed, trouble) in enumerate(
+            pool.imap_unordered(partial(play, force=force), range(first, first + count), 50), 1
+        ):
             if trouble is not None:
                 failed += 1
-                print(f"seed {seed}: {trouble}\n  replay: {replay_command(seed)}")
+                print(f"seed {seed}: {trouble}\n  replay: {replay_command(seed, force)}")
             if done % 2000 == 0 or done == count:
                 rate = done / (time.monotonic() - started)
                 print(f"{done}/{count} seeds, {failed} failed, {rate:.0f} seeds/s", flush=True)
@@ -80,14 +117,20 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=20_000, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--seed", type=int, help="replay this one, with its trace")
+    parser.add_argument("--force", default="", help="kinds of faults that each seed has, separated by commas")
+    parser.add_argument("--diagram", action="store_true", help="with --seed: a Mermaid sequence diagram")
+    parser.add_argument("--about", default="", metavar="ID", help="with --seed: only what is about this message")
     parser.add_argument("--mutations", action="store_true", help="look for a seed that notices each mutation")
     parser.add_argument("--only", default="", help="the mutations with this in their name")
     arguments = parser.parse_args()
     if arguments.mutations:
         return _mutations(arguments.only)
+    force = tuple(kind for kind in arguments.force.split(",") if kind)
+    if set(force) - set(KINDS):
+        parser.error(f"--force: choose from {', '.join(KINDS)}")
     if arguments.seed is not None:
-        return _one(arguments.seed)
-    return _many(arguments.first, arguments.seeds)
+        return _one(arguments.seed, force, arguments.diagram, arguments.about)
+    return _many(arguments.first, arguments.seeds, force)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from contracts.answers import Answer, NoAnswer
 from contracts.fence import life_of
 from contracts.message import Message
-from contracts.records import Progress, SessionState
+from contracts.records import Progress, SessionState, replica_name
 from contracts.speech import (
     Beat,
     Complete,
@@ -58,7 +58,8 @@ class SimulatedHandler:
     def _begin(self, message: Message, attempt: int, epoch: int) -> SimulatedCall:
         replica = self._replica
         call = SimulatedCall(replica.incarnation, message, attempt, epoch)
-        self._world.say(f"{replica.incarnation}: calls {message.id} generation {message.generation} attempt {attempt}")
+        name, what = replica_name(replica.incarnation), f"calls {message.id} ({message.generation}/{attempt})"
+        self._world.say(name, "handler", what, message.id)
         call.excused = life_of(epoch) != self._world.state().life
         self._world.checker.started(call, replica.wall())
         self._speak_at_start(call)

@@ -31,7 +31,7 @@ class Operators:
         chosen = [(name, act) for name, act in acts if self._world.has(name)]
         if chosen:
             name, act = self._world.clock.random.choice(chosen)
-            self._world.say(f"an operator {name}")
+            self._world.say("operator", "store", name)
             act()
 
     def _cancel(self) -> None:

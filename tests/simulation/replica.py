@@ -15,6 +15,7 @@ from sidecar.core.membership import LEASE_SECONDS
 from sidecar.core.turn import SidecarCore
 from tests.simulation.checker import run
 from tests.simulation.handler import SimulatedHandler
+from tests.simulation.trace import store_lines
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -139,6 +140,8 @@ class SimulatedReplica:
 
         def arrive() -> None:
             replies = world.store.apply(*WHERE, self.incarnation, effect.operations)
+            if world.trace is not None:
+                world.trace += store_lines(self.clock.now, self.incarnation, effect.operations, replies)
             world.excuse_the_lapsed()
             world.checker.applied(effect.operations, replies, world.state().records)
             answer: Any = ev.StoreFailed(effect.ref) if lost else ev.Replied(effect.ref, replies)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.__main__ import play, replay_command
-from tests.simulation.mutations import MUTATIONS, Mutation, applied
+from tests.simulation.__main__ import MUTATIONS, play, replay_command, shrink
+from tests.simulation.checker import Broken
+from tests.simulation.mutations import Mutation, applied
+from tests.simulation.states import DOCUMENT, drawn, picture, transitions
+from tests.simulation.world import World
 
 SEEDS = 1200
 BOUND = 1000
@@ -26,3 +29,17 @@ def test_a_mistake_is_noticed(mutation: Mutation) -> None:
         noticed = any(play(seed, mutation.needs)[1] is not None for seed in seeds)
     assert noticed, f"{mutation.why}; nobody noticed"
     assert (mutation.seed, None) == play(mutation.seed, mutation.needs), "the mistake was not taken back"
+
+
+def test_the_picture_of_states_is_that_of_the_cores() -> None:
+    assert picture(transitions()) == drawn(DOCUMENT.read_text()), "draw it anew: python -m tests.simulation.states"
+
+
+def test_a_seed_that_fails_is_shrunk() -> None:
+    mutation = next(one for one in MUTATIONS if one.name == "no burial")
+    with applied(mutation):
+        before, small = World(mutation.seed), shrink(mutation.seed, ())
+        with pytest.raises(Broken):
+            small.play()
+    assert len(small.faults) < len(before.faults)
+    assert any("Commit" in line.what for line in small.trace or ()), "it tells what happened"

@@ -11,6 +11,7 @@ from backends.embedded.broker import EmbeddedBroker
 from backends.embedded.state import QueueState
 from backends.embedded.store import EmbeddedStore
 from contracts.message import Message
+from contracts.records import replica_name
 from contracts.workqueue import WorkQueue, parse_spec
 from sidecar.core import events as ev
 from sidecar.core.membership import LEASE_SECONDS
@@ -18,6 +19,7 @@ from tests.simulation.checker import Broken, Checker, run
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.operators import Operators
 from tests.simulation.replica import SimulatedReplica
+from tests.simulation.trace import Line
 
 NAMESPACE, QUEUE, SINK = "default", "q", "sink"
 FAULTS_STOP_AT = 60.0
@@ -67,14 +69,24 @@ RARE = frozenset({"store forgets", "bad deploy", "batches fail", "doubling"})
 class World:
     """Everything of one run. ``trace`` holds what happened, for people, when it is kept.
 
-    Each seed has some kinds of faults and not others (swarm testing); those of ``force`` it has in any case.
+    Each seed has some kinds of faults and not others (swarm testing); those of ``force`` it has in any case, and
+    those of ``without`` in none.
     """
 
-    def __init__(self, seed: int, keep_trace: bool = False, force: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        seed: int,
+        keep_trace: bool = False,
+        force: Collection[str] = (),
+        without: Collection[str] = (),
+        most_messages: int = 1000,
+    ) -> None:
         self.clock = Clockwork(seed)
         random = self.clock.random
         self.faults = {kind for kind in KINDS if random.random() < (0.15 if kind in RARE else 0.35)}.union(force)
-        self.trace: list[str] | None = [] if keep_trace else None
+        self.faults -= set(without)
+        self._most_messages = most_messages
+        self.trace: list[Line] | None = [] if keep_trace else None
         self.workqueue = WorkQueue(name=QUEUE, spec=self._draw_spec())
         self.broker = EmbeddedBroker(self.clock.soon, self.clock.at_wall)
         self.store = EmbeddedStore(self.clock.monotonic, self.clock.wall, self.clock.soon)
@@ -113,9 +125,9 @@ class World:
     def has(self, fault: str) -> bool:
         return fault in self.faults and self.clock.now < FAULTS_STOP_AT
 
-    def say(self, text: str) -> None:
+    def say(self, source: str, target: str, what: str, about: str = "") -> None:
         if self.trace is not None:
-            self.trace.append(f"{self.clock.now:9.3f}  {text}")
+            self.trace.append(Line(self.clock.now, source, target, what, about))
 
     def state(self) -> QueueState:
         return self.store._state(NAMESPACE, QUEUE)
@@ -165,7 +177,7 @@ class World:
     def _send_all(self) -> None:
         random = self.clock.random
         sessions = [f"s{number}" for number in range(random.randint(1, 5))]
-        for number in range(random.randint(3, 60 if "bad deploy" in self.faults else 30)):
+        for number in range(min(random.randint(3, 60 if "bad deploy" in self.faults else 30), self._most_messages)):
             expires = 0.0
             if "expiry" in self.faults and random.random() < 0.3:
                 expires = self.clock.wall() + random.uniform(0, 40)
@@ -228,7 +240,7 @@ class World:
         chosen = [(name, act) for name, act in options if self.has(name)]
         if chosen:
             name, act = random.choice(chosen)
-            self.say(f"{victim.incarnation}: {name}")
+            self.say("world", replica_name(victim.incarnation), name)
             act()
         if random.random() < 0.5 and len(living) < 4:
             self.join()

@@ -2,6 +2,8 @@
 PY := .venv/bin/python
 SEEDS ?= 20000
 SEED ?=
+FORCE ?=
+SECONDS ?= 60
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +29,14 @@ test-all: setup ## also what needs other languages (installs them as root)
 	$(PY) -m pytest -m toolchains
 
 simulate: setup ## the protocol under faults: SEEDS=20000, or SEED=17 to replay one
-	$(PY) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+	$(PY) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) --force '$(FORCE)'
+
+coverage: setup ## which branches of the cores the simulation, the properties and the unit tests come to
+	scripts/coverage
+
+fuzz: setup ## everything that parses, under atheris: SECONDS=60 in all
+	@$(PY) -m pip install --quiet --require-hashes -r requirements-fuzz.lock
+	$(PY) -m tests.fuzz --seconds $(SECONDS)
 
 demo: setup ## the main job: a ledger through the queue, from zero and back
 	$(PY) examples/ledger/demo.py
@@ -40,10 +49,10 @@ wheel: setup ## builds the wheel and tests what it installs
 
 check: style types layers test wheel test-all demo ## everything that CI runs
 
-lock: setup ## both lock files anew from pyproject.toml; LOCK_ARGS=--upgrade for newer versions
+lock: setup ## the lock files anew from pyproject.toml; LOCK_ARGS=--upgrade for newer versions
 	scripts/lock
 
 clean: ## takes away what was made
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup style types layers test test-all simulate demo bench wheel check lock clean
+.PHONY: help setup style types layers test test-all simulate coverage fuzz demo bench wheel check lock clean

@@ -25,6 +25,7 @@ from backends.embedded.store import EmbeddedStore
 from contracts.answers import Answer, NoAnswer
 from contracts.handler import message_heads
 from contracts.message import Message
+from contracts.tokens import derive_keys
 from contracts.workqueue import WorkQueue, parse_spec
 from scaler.runtime import QueueScaler
 from scaler.telemetry import Telemetry as ScalerTelemetry
@@ -34,6 +35,7 @@ from sidecar.telemetry import Telemetry
 
 AT_ONCE = 64
 BODY = b"x" * 1024
+TOKEN = "t" * 112
 
 
 def _cpu() -> float:
@@ -53,7 +55,7 @@ def _message(number: int) -> Message:
 
 
 async def _raw(port: int, count: int) -> tuple[float, float]:
-    head = message_heads(f"127.0.0.1:{port}", "default", "bench")
+    head = message_heads(f"127.0.0.1:{port}", "default", "bench", "http://127.0.0.1:40000/v1/callback")
     done = asyncio.get_running_loop().create_future()
     started_calls = ended = 0
 
@@ -70,7 +72,7 @@ async def _raw(port: int, count: int) -> tuple[float, float]:
         nonlocal started_calls
         started_calls += 1
         message = _message(started_calls)
-        client.post(started_calls, head(message, 1, "2026-01-01T00:00:00.000Z"), BODY, 60)
+        client.post(started_calls, head(message, 1, "2026-01-01T00:00:00.000Z", TOKEN), BODY, 60)
 
     client = HttpHandlerClient("127.0.0.1", port, on_answer)
     wall, cpu = time.perf_counter(), _cpu()
@@ -96,6 +98,7 @@ async def _embedded(port: int, count: int) -> tuple[float, float]:
         store=store,
         make_client=HttpHandlerClient,
         telemetry=Telemetry(CollectorRegistry()),
+        keys=derive_keys([bytes(32)]),
     )
     sidecar.attach("127.0.0.1", port)
     while True:

@@ -15,10 +15,12 @@ from backends.embedded.broker import EmbeddedBroker
 from backends.embedded.store import EmbeddedStore
 from contracts.deliveries import Delivered, Depth, Happening
 from contracts.errors import KubedaemonError, TransientError
+from contracts.events import Stretch
 from contracts.fence import Claim, Claimed, Commit, Fail, Renew
 from contracts.message import DeadLetter, Message
 from contracts.problems import BASE, MEDIA_TYPE
 from contracts.records import Attempt, Ending, Record, Report, State
+from contracts.tokens import derive_keys
 from dispatcher.runtime import Dispatcher
 
 REPLICA = "replica-0#1"
@@ -81,6 +83,14 @@ class Store(EmbeddedStore):
         self._check()
         return await super().message(namespace, queue, message_id)
 
+    async def tail(self, namespace: str, queue: str) -> str:
+        self._check()
+        return await super().tail(namespace, queue)
+
+    async def events(self, namespace: str, queue: str, after: str, **given: Any) -> Stretch:
+        self._check()
+        return await super().events(namespace, queue, after, **given)
+
     async def wait(self, namespace: str, queue: str, message_id: str, timeout_seconds: float) -> Record | None:
         self._check()
         self.waiting.set()
@@ -117,7 +127,7 @@ class Api:
         self.dispatcher = Dispatcher(
             broker=self.broker,
             store=self.store,
-            secret=b"s" * 32,
+            keys=derive_keys([b"s" * 32]),
             registry=self.registry,
             wall=lambda: self.clock,
         )

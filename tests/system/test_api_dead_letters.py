@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from contracts.errors import KubedaemonError, TransientError
+from contracts.message import DeadLetter, Message
+from contracts.problems import BASE
 from tests.system.api_scene import Api, Worker, running
 
 REDRIVE = "dead-letters/redrive"
@@ -147,3 +150,70 @@ async def test_purging_is_asked_for_in_so_many_words(api: Api) -> None:
     assert (200, {"purged": 2}) == (reply.status, reply.json)
     assert [] == (await api.call("GET", "dead-letters")).json["items"]
     assert {"purged": 0} == (await api.call("DELETE", "dead-letters?all=true")).json
+
+
+def _orphan(message_id: str, queue: str = "gone", **more: Any) -> DeadLetter:
+    """A message that was emitted to a queue that vanished, as the queue of its parent keeps it."""
+    message = Message(namespace="default", queue=queue, id=message_id, body=b"orphan", **more)
+    reason = f"no-queue: parent of queue orders emitted it to {queue}, which is not there any more"
+    return DeadLetter(message=message, reason=reason, dead_at=5.0, kept_by="orders")
+
+
+async def test_an_emitted_message_goes_to_its_own_queue_once_that_is_there(api: Api) -> None:
+    await api.send()
+    await Worker(api).kill(1)
+    await api.broker.bury([_orphan("child")])
+    refused = await api.call("POST", REDRIVE, json={"all": True})
+    assert (200, 1) == (refused.status, refused.json["redriven"])
+    (problem,) = refused.json["problems"]
+    assert ("child", 404, BASE + "unknown-queue") == (problem["id"], problem["status"], problem["type"])
+    assert "'gone'" in problem["detail"]
+    (kept,) = (await api.call("GET", "dead-letters")).json["items"]
+    assert ("child", "gone", 1) == (kept["id"], kept["queue"], kept["generation"])
+    await api.make("gone")
+    assert {"redriven": 1} == (await api.call("POST", REDRIVE, json={"all": True})).json
+    assert [] == (await api.call("GET", "dead-letters")).json["items"]
+    delivered = await Worker(api, "gone").start()
+    assert ("child", b"orphan", 2) == (delivered.message.id, delivered.message.body, delivered.message.generation)
+    shown = await api.call("GET", "/v1/namespaces/default/queues/gone/messages/child")
+    assert ("running", 1) == (shown.json["state"], shown.json["attempt"])
+
+
+async def test_an_emitted_message_that_is_not_due_yet_still_waits_for_its_time(api: Api) -> None:
+    await api.make("gone")
+    await api.broker.bury([_orphan("child", deliver_at=api.clock + 3600)])
+    assert {"redriven": 1} == (await api.call("POST", REDRIVE, json={"all": True})).json
+    assert [] == api.broker.published
+    status = (await api.call("GET", "/v1/namespaces/default/queues/gone")).json["status"]
+    assert (0, 1) == (status["ready"], status["scheduled"])
+
+
+async def test_a_redrive_that_is_cut_off_goes_on_where_it_was(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = [await api.send() for _ in range(3)]
+    await Worker(api).kill(3)
+    publish = api.broker.publish
+
+    async def at_most_one(messages: Sequence[Message]) -> list[KubedaemonError | None]:
+        return [*await publish(messages[:1]), *(TransientError("away") for _ in messages[1:])]
+
+    monkeypatch.setattr(api.broker, "publish", at_most_one)
+    cut_off = await api.call("POST", REDRIVE, json={"all": True})
+    assert (503, "unavailable", 1) == (cut_off.status, cut_off.problem, cut_off.json["redriven"])
+    monkeypatch.undo()
+    assert {"redriven": 2} == (await api.call("POST", REDRIVE, json={"all": True})).json
+    assert sent == [message.id for message in api.broker.published if message.generation == 2]
+
+
+async def test_without_the_store_nobody_knows_what_blocks_and_all_stay(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await api.send()
+    await Worker(api).kill(1)
+
+    async def away(message: Message) -> bool:
+        raise TransientError("the store is away")
+
+    monkeypatch.setattr(api.store, "redrive_in_place", away)
+    refused = await api.call("POST", REDRIVE, json={"all": True})
+    assert (503, "unavailable", 0) == (refused.status, refused.problem, refused.json["redriven"])
+    assert 1 == len((await api.call("GET", "dead-letters")).json["items"])

@@ -43,13 +43,10 @@ async def test_a_wrong_method(api: Api, method: str, path: str, allowed: str) ->
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "messages/batch"),
-        ("GET", "events"),
         ("GET", "/v1/namespaces/default/callbacks?state=failed"),
         ("POST", "/v1/namespaces/default/callbacks/abc/replay"),
         ("GET", "/v1/namespaces/default/secrets"),
         ("DELETE", "/v1/namespaces/default/secrets/abc"),
-        ("PUT", "/v1/callback/message/progress"),
         ("GET", "/openapi.json"),
         ("GET", "/docs"),
     ],
@@ -141,10 +138,12 @@ async def test_an_unknown_query_parameter_is_refused_everywhere(api: Api) -> Non
 
 
 async def test_requests_follow_each_other_on_one_connection(api: Api) -> None:
-    bad = f"POST {QUEUE}/messages HTTP/1.1\r\nHost: localhost\r\nKubedaemon-Delay: 3s\r\nContent-Length: 5\r\n\r\nhello"
+    bad = (
+        f"POST {QUEUE}/messages HTTP/1.1\r\nHost: localhost\r\nKubedaemon-Delay: soon\r\nContent-Length: 5\r\n\r\nhello"
+    )
     good = "GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     answer = await api.raw((bad + good).encode())
-    assert [b"501", b"200"] == [part.split(b" ")[1] for part in answer.split(b"HTTP/1.1")[1:] for part in [b"x" + part]]
+    assert [b"400", b"200"] == [part.split(b" ")[1] for part in answer.split(b"HTTP/1.1")[1:] for part in [b"x" + part]]
 
 
 async def test_a_port_in_use_says_the_way_out(api: Api) -> None:

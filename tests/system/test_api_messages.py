@@ -91,13 +91,8 @@ async def test_a_malformed_header_is_named(api: Api, headers: dict[str, str], na
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Kubedaemon-Delay": "90s"},
-        {"Kubedaemon-Deliver-At": "2030-01-01T00:00:00Z"},
-        {"Kubedaemon-Ttl": "90s"},
         {"Kubedaemon-Result-Url": "https://example.com"},
         {"Kubedaemon-Result-Format": "raw"},
-        {"Content-Type": "application/cloudevents+json"},
-        {"Content-Type": "application/cloudevents-batch+json; charset=utf-8"},
     ],
 )
 async def test_what_is_not_built_is_refused_and_never_passed_over(api: Api, headers: dict[str, str]) -> None:

@@ -187,6 +187,29 @@ async def test_pause_and_resume_set_the_definition(api: Api) -> None:
     assert not found.spec.paused
 
 
+async def test_every_resumption_counts_whether_it_was_paused_or_not(api: Api) -> None:
+    for expected in (1, 2):
+        await api.call("POST", "resume")
+        found = await api.store.get("default", "orders")
+        assert found is not None
+        assert expected == found.resumes
+    for method in ("PUT", "PATCH"):
+        await api.call(method, "", json={"spec": {"partitions": 1}})
+        found = await api.store.get("default", "orders")
+        assert found is not None
+        assert 2 == found.resumes, "a new definition is no resumption, and forgets none"
+
+
+async def test_delete_spares_what_is_unacked_and_what_is_scheduled(api: Api) -> None:
+    worker = Worker(api)
+    await api.send()
+    await api.send(Kubedaemon_Delay="1h")
+    await worker.start()
+    refused = await api.call("DELETE", "")
+    assert (409, "conflict", 2) == (refused.status, refused.problem, refused.json["waiting"])
+    assert "1 of them for their time" in refused.json["detail"]
+
+
 async def test_the_numbers_are_live(api: Api) -> None:
     worker = Worker(api)
     began = api.clock

@@ -188,6 +188,15 @@ def test_redrive_of_what_is_no_dead_letter_fails(server: Server) -> None:
     assert "1 of 2 ids: no such dead letter in queue words; see `kubedaemon dead-letters list words`." in result.stderr
 
 
+@pytest.mark.parametrize("words", [["--all"], ["--id", "a", "--id", "b"]])
+def test_redrive_of_what_has_no_queue_any_more_fails_and_says_so(server: Server, words: list[str]) -> None:
+    problem = Problem.UNKNOWN_QUEUE.body("Queue 'gone' is not there.", id="b")
+    server.on("POST", "/words/dead-letters/redrive", says({"redriven": 1, "problems": [problem]}))
+    result = run("dead-letters", "redrive", "words", *words, url=server.url)
+    assert (1, "1 dead letter sent back to queue words\n") == (result.exit_code, result.stdout)
+    assert "kubedaemon: message b: Queue 'gone' is not there.\n" == result.stderr
+
+
 @pytest.mark.parametrize("words", [[], ["--all", "--id", "a"]])
 def test_redrive_wants_to_know_which(words: list[str]) -> None:
     result = run("dead-letters", "redrive", "words", *words)

@@ -72,6 +72,20 @@ def test_session_key_and_meta_go_as_headers_that_carry_any_text(server: Server) 
 
 
 @pytest.mark.parametrize(
+    ("words", "headers"),
+    [
+        (["--delay", "1.5h"], {"Kubedaemon-Delay": "1.5h"}),
+        (["--deliver-at", "2030-01-02T03:04:05Z"], {"Kubedaemon-Deliver-At": "2030-01-02T03:04:05Z"}),
+        (["--ttl", " 90s\n", "--delay", "0s"], {"Kubedaemon-Delay": "0s", "Kubedaemon-Ttl": "90s"}),
+    ],
+)
+def test_when_it_is_to_be_handled_goes_as_headers(server: Server, words: list[str], headers: dict[str, str]) -> None:
+    assert 0 == run("send", "words", "x", *words, url=server.url).exit_code
+    times = ("Kubedaemon-Delay", "Kubedaemon-Deliver-At", "Kubedaemon-Ttl")
+    assert headers == {name: server.seen[0].headers[name] for name in times if name in server.seen[0].headers}
+
+
+@pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["--meta", "nosign"], "--meta: 'nosign': write NAME=VALUE"),
@@ -82,6 +96,10 @@ def test_session_key_and_meta_go_as_headers_that_carry_any_text(server: Server) 
         (["--key", "a b"], "--key: write 1 to 255 visible ASCII characters"),
         (["--content-type", "a\r\nb"], "--content-type: 'a\\r\\nb' is none"),
         (["--timeout", "soon"], "--timeout: 'soon' is not a duration: write a number and ms, s, m, h or d"),
+        (["--delay", "-5s"], "--delay: '-5s' is not a duration: write a number and ms, s, m, h or d"),
+        (["--ttl", "90"], "--ttl: '90' is not a duration: write a number and ms, s, m, h or d"),
+        (["--deliver-at", "tomorrow"], "--deliver-at: 'tomorrow' is not a time: write RFC 3339 with an offset"),
+        (["--delay", "5s", "--deliver-at", "2030-01-02T03:04:05Z"], "--delay and --deliver-at exclude each other."),
     ],
 )
 def test_what_cannot_be_sent_is_wrong_usage_before_anything_is_sent(

@@ -14,7 +14,7 @@ from contracts.workqueue import ManifestError, Spec, WorkQueue
 from dispatcher.core.ending import check_kept, tell_ending
 from dispatcher.core.manifests import check_change, merge, patched, paused, read_manifest
 from dispatcher.core.redrive import next_generation, read_wanted
-from dispatcher.core.sessions import list_sessions
+from dispatcher.core.sessions import list_sessions, nothing_to_release, nothing_to_skip, session_now
 
 DOCS = Path(__file__).parents[2] / "docs" / "problems.md"
 
@@ -101,6 +101,43 @@ def test_a_session_counts_what_waits_behind_the_message_that_holds_it() -> None:
     assert [("a", "r", "1", 4), ("b", None, "7", 1)] == _rows(list_sessions(held, [same, other]))
 
 
+HELD = Held(session="a", message_id="2", replica="r", since=0.0, epoch=1)
+
+
+@pytest.mark.parametrize(
+    ("held", "reported", "known", "ended", "expected"),
+    [
+        ([], [], [], None, (None, None, 0)),
+        ([], [], ["1", "2"], None, (None, "1", 2)),
+        ([], [("a", "1", 1)], ["1"], None, (None, "1", 2)),
+        ([], [("a", "x", 0)], [], None, (None, "x", 1)),
+        ([], [("b", "1", 5)], [], None, (None, None, 0)),
+        ([], [("a", "1", 0)], [], "1", (None, None, 0)),
+        ([], [("a", "1", 2)], ["2", "3"], "1", (None, "2", 2)),
+        ([], [("a", "1", 2)], ["1", "2", "3"], "1", (None, "2", 2)),
+        ([HELD], [("a", "1", 2)], ["3"], "1", ("r", "2", 2)),
+        ([HELD], [("a", "2", 1)], ["2", "3"], None, ("r", "2", 1)),
+        ([HELD], [], [], None, ("r", "2", 0)),
+    ],
+)
+def test_a_session_is_told_as_it_is_though_reports_are_stale(
+    held: list[Held],
+    reported: list[tuple[str | None, str, int]],
+    known: list[str],
+    ended: str | None,
+    expected: tuple[Any, ...],
+) -> None:
+    found = session_now("a", held, [Replica(incarnation="r#1", report=Report(waiting=reported))], known, ended)
+    assert expected == tuple(found[name] for name in ("replica", "message_id", "waiting"))
+
+
+def test_what_cannot_be_ordered_is_told_from_what_is_not_there() -> None:
+    nobody, waits = session_now("a", [], [], [], None), session_now("a", [], [], ["1"], None)
+    for refuse in (nothing_to_release, nothing_to_skip):
+        assert [Problem.UNKNOWN_SESSION, Problem.CONFLICT] == [refuse(nobody).problem, refuse(waits).problem]
+        assert refuse(waits).detail.startswith("1 message waits in session 'a', and ")
+
+
 def _rows(items: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return [tuple(item[name] for name in ("session", "replica", "message_id", "waiting")) for item in items]
 
@@ -145,6 +182,13 @@ def test_merge_patches_are_as_rfc_7396_says() -> None:
         ({"a": 1}, [1], [1]),
     ]:
         assert expected == merge(target, patch)
+
+
+def test_a_resumption_is_counted_and_a_pause_is_none() -> None:
+    queue = WorkQueue(name="q", resumes=3)
+    assert (True, 3) == (paused(queue, True).spec.paused, paused(queue, True).resumes)
+    assert (False, 4) == (paused(queue, False).spec.paused, paused(queue, False).resumes)
+    assert 3 == patched(queue, {"spec": {"partitions": 8}}).resumes
 
 
 def test_changes_of_partitions() -> None:

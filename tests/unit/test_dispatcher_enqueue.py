@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from contracts.enqueue import Enqueue, read_headers
 from contracts.message import DEFAULT_CONTENT_TYPE
 from contracts.problems import Problem, ProblemError
-from dispatcher.core.enqueue import Enqueue, read_headers
 
 
 def test_nothing_said_is_the_default() -> None:

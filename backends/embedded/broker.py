@@ -74,6 +74,10 @@ class _Queue:
         self.scheduled = 0
         self.bell: Callable[[], None] | None = None
 
+    def consumers(self) -> list[EmbeddedConsumer]:
+        """Each of them once, and always in the same order."""
+        return list(dict.fromkeys(channel.consumer for part in self.partitions for channel in part.line))
+
     def partition_of(self, message: Message) -> _Partition:
         key = message.id if message.session is None else message.session
         return self.partitions[crc32(key.encode()) % len(self.partitions)]
@@ -219,7 +223,7 @@ class EmbeddedBroker:
 
     def _double(self, queue: _Queue, wanted: int) -> None:
         """Cuts every consumer off, so that all is ready, and deals it out anew; a session's messages stay in order."""
-        for consumer in {channel.consumer for part in queue.partitions for channel in part.line}:
+        for consumer in queue.consumers():
             consumer.lose("the queue was given more partitions")
         ready = [message for partition in queue.partitions for message in partition.ready]
         queue.partitions = [_Partition() for _ in range(wanted)]
@@ -229,7 +233,7 @@ class EmbeddedBroker:
     async def delete(self, namespace: str, queue: str) -> None:
         gone = self._queues.pop((namespace, queue), None)
         if gone is not None:
-            for consumer in {channel.consumer for part in gone.partitions for channel in part.line}:
+            for consumer in gone.consumers():
                 consumer.lose("the queue was deleted")
 
     async def depth(self, namespace: str, queue: str) -> Depth:

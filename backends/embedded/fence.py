@@ -76,7 +76,7 @@ def _claim(state: QueueState, incarnation: str, op: Claim, now: Now) -> Reply:
     message = op.message
     lane = message.lane
     lock = state.locks.get(lane)
-    if lock is not None and lock.owner == incarnation and lock.nonce == op.nonce:
+    if lock is not None and lock.is_of(incarnation, op.nonce, message):
         # A repeat, its answer was lost: known even past the lease, so that what it holds can be given back.
         return _claimed(lock, state.records[message.id])
     if not state.alive(incarnation, now.monotonic):
@@ -88,7 +88,7 @@ def _claim(state: QueueState, incarnation: str, op: Claim, now: Now) -> Reply:
         return _found_ended(state, incarnation, record, lane, now)
     if lock is not None:
         if state.alive(lock.owner, now.monotonic):
-            state.waiting_for_lane.setdefault(lane, set()).add(incarnation)
+            state.await_lane(lane, incarnation)
             return HeldBy(replica_name(lock.owner))
         state.unlock(lock)
     wait = max(record.due_at - now.wall, state.quarantine_seconds(now.monotonic))
@@ -101,7 +101,7 @@ def _found_ended(state: QueueState, incarnation: str, record: Kept, lane: str, n
     """One replica at a time publishes what an ending asks for, so that no dead letter comes back after its redrive."""
     publisher = record.publisher
     if not record.marked and publisher not in (None, incarnation) and state.alive(str(publisher), now.monotonic):
-        state.waiting_for_lane.setdefault(lane, set()).add(incarnation)
+        state.await_lane(lane, incarnation)
         return HeldBy(replica_name(str(publisher)))
     record.publisher = incarnation
     return _ended(record)
@@ -112,7 +112,7 @@ def _start(state: QueueState, incarnation: str, op: Claim, record: Kept, now: No
     if not op.start:
         return IDLE
     if state.running(now.monotonic) >= op.max_concurrent:
-        state.waiting_for_room.add(incarnation)
+        state.waiting_for_room[incarnation] = None
         return FULL
     if op.rate and (wait := state.pace(op.rate, now.monotonic)):
         return Later(wait)
@@ -147,7 +147,7 @@ def _assert(state: QueueState, incarnation: str, op: Assert, now: Now) -> Reply:
     message = op.message
     lock = state.locks.get(message.lane)
     if lock is not None:
-        same = lock.owner == incarnation and lock.nonce == op.nonce
+        same = lock.is_of(incarnation, op.nonce, message)
         return _claimed(lock, state.records[message.id]) if same else FENCED
     if not state.alive(incarnation, now.monotonic):
         return FORGOTTEN

@@ -53,6 +53,10 @@ class Lock:
         self.generation = message.generation
         self.since = since
 
+    def is_of(self, owner: str, nonce: int, message: Message) -> bool:
+        """Was it made for this very claim?"""
+        return self.owner == owner and self.nonce == nonce and self.message_id == message.id
+
 
 class Member:
     """A replica as the store knows it; alive while its lease lasts. ``locks`` by lane."""
@@ -69,7 +73,8 @@ class Member:
 class QueueState:
     """All of one queue. ``push(incarnation, what)`` is how replicas are told; ``ended(id)`` wakes who waits.
 
-    ``heads`` is the message of each lane that was attempted and has not ended, or that blocks it.
+    ``heads`` is the message of each lane that was attempted and has not ended, or that blocks it. Who waits is told in the
+    order of asking, so that the same turns always have the same consequences.
     """
 
     def __init__(
@@ -93,8 +98,8 @@ class QueueState:
         self.plan = Plan()
         self.scale = Scale()
         self.expiry: deque[tuple[float, str, int]] = deque()
-        self.waiting_for_lane: dict[str, set[str]] = {}
-        self.waiting_for_room: set[str] = set()
+        self.waiting_for_lane: dict[str, dict[str, None]] = {}
+        self.waiting_for_room: dict[str, None] = {}
         self.log = EventLog()
         self.push = push
         self.ended = ended
@@ -191,6 +196,10 @@ class QueueState:
         self.attempted(record, attempt)
         record.open_by = None
 
+    def await_lane(self, lane: str, incarnation: str) -> None:
+        """This replica is told when the lane is free."""
+        self.waiting_for_lane.setdefault(lane, {})[incarnation] = None
+
     def lock(self, owner: str, nonce: int, message: Message, since: float) -> Lock:
         self.epoch += 1
         lock = Lock(owner, self.epoch, nonce, message, since)
@@ -205,7 +214,7 @@ class QueueState:
             member.locks.pop(lock.lane, None)
         self.tell_waiting(lock.lane)
         if self.waiting_for_room:
-            waiting, self.waiting_for_room = self.waiting_for_room, set()
+            waiting, self.waiting_for_room = self.waiting_for_room, {}
             for incarnation in waiting:
                 self.push(incarnation, Freed(None))
 

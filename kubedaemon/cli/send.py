@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @verb(
     "kubedaemon send default hello --session me --wait",
     "kubedaemon send orders '{\"order\": 17}' --key order-17 --meta source=shop",
-    "kubedaemon send photos --content-type image/jpeg --delay 90m --ttl 1d < photo.jpg",
+    "kubedaemon send photos --content-type image/jpeg --delay 1.5h < photo.jpg",
 )
 @queue_argument()
 @click.argument("data", required=False, metavar="[DATA|-]")

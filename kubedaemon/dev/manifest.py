@@ -14,6 +14,7 @@ from contracts.errors import ConfigurationError
 from contracts.workqueue import ManifestError, WorkQueue, parse_manifest
 
 STANDARD_INPUT = Path("-")
+_LONGEST_NUMBER_BITS = 1024
 _DEEPEST = 100
 _QUOTED = {"timestamp": "a date", "binary": "bytes", "set": "a set", "pairs": "pairs", "omap": "pairs"}
 """YAML kinds that JSON, which is what the API speaks, does not have."""
@@ -154,6 +155,8 @@ class _Check:
             if not isinstance(key, yaml.ScalarNode) or not key.tag.endswith(":str"):
                 shown = key.value if isinstance(key, yaml.ScalarNode) else "this key"
                 raise self._refuse(key, path, f"the key {shown} is not text; put it in quotes")
+            if _has_surrogate(key.value):
+                raise self._refuse(key, path, f"the key {key.value!r} holds half a character, which no JSON has")
             if key.value in lines:
                 first = lines[key.value]
                 raise self._refuse(key, (*path, key.value), f"is given twice, first in line {first}; keep one of them")
@@ -169,3 +172,12 @@ class _Check:
             ) from error
         if isinstance(value, float) and not math.isfinite(value):
             raise self._refuse(node, path, f"{node.value} is not a number that JSON has")
+        if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER_BITS:
+            raise self._refuse(node, path, "is a number too long to be read again; put it in quotes if text is meant")
+        if isinstance(value, str) and _has_surrogate(value):
+            raise self._refuse(node, path, f"{value!r} holds half a character, which no JSON has")
+
+
+def _has_surrogate(text: str) -> bool:
+    """YAML's escapes can say one half of a UTF-16 pair, which UTF-8 cannot."""
+    return any("\ud800" <= character <= "\udfff" for character in text)

@@ -59,7 +59,7 @@ def decide(observation: Observation, spec: Spec, history: Sequence[Wish], now: f
     desired, reason = _wanted(observation, spec)
     least = spec.scaling.min_replicas
     recent = [w for w in history if w.at > now - spec.scaling.idle_seconds]
-    highest = max((w.desired for w in recent), default=0)
+    highest = min(max((w.desired for w in recent), default=0), spec.scaling.max_replicas)
     if desired >= highest:
         return Decision(max(desired, least), reason)
     if current.work:

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from contracts.records import Replica
 
 MEMORY_SECONDS = 5.0
 """The past counts for less and less; what is this old counts for 1/e."""
+FORGET_SECONDS = 60.0
+"""A replica that was not seen for so long is taken to be gone; before that, its counters go on from where they were."""
+
+
+class _Seen(NamedTuple):
+    """A replica's counters as they were when it was last seen."""
+
+    at: float
+    handled: int
+    busy_seconds: float
+
+
+_NEW = _Seen(0.0, 0, 0.0)
 
 
 class Rates:
@@ -20,19 +34,18 @@ class Rates:
         self.handling_seconds: float | None = None
         self._at: float | None = None
         self._backlog = 0
-        self._seen: dict[str, tuple[int, float]] = {}
+        self._seen: dict[str, _Seen] = {}
 
     def observe(self, replicas: Sequence[Replica], backlog: int, now: float) -> None:
-        """``backlog``: ready and unacked together. Counters of replicas that came or went are taken as they are."""
+        """``backlog``: ready and unacked together. Counters start with a replica, and are remembered past a look that misses it."""
         handled, busy = 0, 0.0
-        seen: dict[str, tuple[int, float]] = {}
         for replica in replicas:
             report = replica.report
-            before = self._seen.get(replica.incarnation, (0, 0.0))
-            handled += max(0, report.handled - before[0])
-            busy += max(0.0, report.busy_seconds - before[1])
-            seen[replica.incarnation] = (report.handled, report.busy_seconds)
-        self._seen = seen
+            before = self._seen.get(replica.incarnation, _NEW)
+            handled += max(0, report.handled - before.handled)
+            busy += max(0.0, report.busy_seconds - before.busy_seconds)
+            self._seen[replica.incarnation] = _Seen(now, report.handled, report.busy_seconds)
+        self._seen = {name: seen for name, seen in self._seen.items() if now - seen.at < FORGET_SECONDS}
         if handled:
             mean = busy / handled
             known = self.handling_seconds

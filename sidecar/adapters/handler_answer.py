@@ -36,6 +36,10 @@ class _StopParsingError(Exception):
     """Leaves the parser from inside one of its callbacks."""
 
 
+def _garbage(detail: str) -> NoAnswer:
+    return NoAnswer("garbage", detail[:_DETAIL_CHARS])
+
+
 def _joined(before: str | None, value: bytes) -> str:
     text = value.strip().decode("latin-1")
     return text if before is None else f"{before}, {text}"
@@ -125,7 +129,7 @@ class AnswerReader:
         elif value.strip().lower() == b"chunked":
             self._chunked = True
         else:
-            self._fail(NoAnswer("garbage", f"a transfer coding that nobody asked for: {value[:_SHOWN_BYTES]!r}"))
+            self._fail(_garbage(f"a transfer coding that nobody asked for: {value[:_SHOWN_BYTES]!r}"))
 
     def on_headers_complete(self) -> None:
         status = self._status = self._parser.get_status_code()
@@ -194,4 +198,4 @@ class AnswerReader:
 
     def _garbage(self, error: Exception, data: bytes) -> NoAnswer:
         got = "" if self.has_begun else f", got {data[:_SHOWN_BYTES]!r}"
-        return NoAnswer("garbage", f"{error}{got}"[:_DETAIL_CHARS])
+        return _garbage(f"{error}{got}")

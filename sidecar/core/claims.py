@@ -147,16 +147,17 @@ class Claims:
 
     # A store that forgot
 
-    def renewed(self, life: int, *, unbroken: bool) -> None:
+    def renewed(self, life: int, *, unbroken: bool) -> list[Lane]:
         """The store is told which attempts of its life before this one run here, or have just ended.
 
         What it was never told of in that life, or what ran while our lease was not sure, may have been run again by
-        others, and that be forgotten too: it is given up.
+        others, and that be forgotten too: it is given up. Answers the lanes of which that is so.
         """
         if life != self._life:
             self._assertable = self._life if unbroken else 0
             self._life = life
         unsaid, self._unsaid = self._unsaid, {}
+        given_up: list[Lane] = []
         for lane in [*self._calls.at_work(), *(lane for lane in unsaid if lane.unsaid is not None)]:
             of = life_of(lane.epoch)
             if of == life:
@@ -165,6 +166,8 @@ class Claims:
                 self._assert(lane)
             else:
                 self._give_up(lane)
+                given_up.append(lane)
+        return given_up
 
     def _give_up(self, lane: Lane) -> None:
         lane.unsaid = None

@@ -88,7 +88,8 @@ class Endings:
         """The answer to a commit: what it asks for is done, unless it came too late."""
         if isinstance(reply, Done):
             ending, message = operation.ending, operation.message
-            letters = [self._letter(message, ending, lane.attempt)] if ending.state is State.DEAD else []
+            made = lane.attempt if operation.attempt is not None else lane.attempt - 1
+            letters = [self._letter(message, ending, made)] if ending.state is State.DEAD else []
             self._publish(lane, operation.emitted, letters, operation.block and message.session is not None, now)
         else:
             self._lanes.again(lane)

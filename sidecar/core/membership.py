@@ -38,6 +38,7 @@ class Membership:
         self.renew_due = float("-inf")
         self._renewed_at = float("-inf")
         self._asked_at: float | None = None
+        self._wanted_meanwhile = False
         self._reported = Report()
         self.plan = Plan()
         self._members: tuple[str, ...] = ()
@@ -68,7 +69,8 @@ class Membership:
             return
         self._reported = current
         self._asked_at = now.monotonic
-        self.renew_due = now.monotonic + REPORT_SECONDS  # sooner, if something comes up while this is on its way
+        self.renew_due = now.monotonic + REPORT_SECONDS
+        self._wanted_meanwhile = False
         self._ask(Renew(LEASE_SECONDS, current, member=not self.draining))
 
     def next_due(self) -> float:
@@ -76,7 +78,9 @@ class Membership:
         return self.renew_due if self._asked_at is None else float("inf")
 
     def renew_at_once(self) -> None:
+        """Due now, or right behind the one that is on its way: that may be too old to know of what has come up."""
         self._renewed_at = self.renew_due = float("-inf")
+        self._wanted_meanwhile = self._asked_at is not None
 
     def lapse(self) -> None:
         """The store does not take us for alive: nothing starts before the next renewal, which is due at once."""
@@ -92,7 +96,8 @@ class Membership:
         unbroken = reply.life == self._life or now.monotonic < self._unbroken_until
         asked_at = now.monotonic if self._asked_at is None else self._asked_at
         self._asked_at = None
-        self._renewed_at = asked_at
+        if not self._wanted_meanwhile:
+            self._renewed_at = asked_at
         self.lease_until = self._unbroken_until = asked_at + LEASE_SECONDS - LEASE_MARGIN_SECONDS
         if reply.life != self._life:
             self._life, self.plan = reply.life, Plan()

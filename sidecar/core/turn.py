@@ -159,7 +159,8 @@ class SidecarCore:
     def _renewed(self, asked: Asked, reply: Reply, now: Now) -> None:
         assert isinstance(reply, Renewed)
         unbroken = self._membership.renewed(reply, self._standing.spec.partitions, now)
-        self._claims.renewed(reply.life, unbroken=unbroken)
+        for lane in self._claims.renewed(reply.life, unbroken=unbroken):
+            self._speeches.ended(lane.speaker)
 
     def _planned(self, asked: Asked, reply: Reply, now: Now) -> None:
         assert isinstance(reply, Planned)

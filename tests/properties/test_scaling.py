@@ -106,7 +106,6 @@ def test_nothing_is_taken_away_within_the_idle_time(observation: Observation, sp
     assert desired(observation, spec, history) >= min(max(recent, default=0), spec.scaling.max_replicas)
 
 
-@pytest.mark.xfail(strict=True, reason="an earlier wish outlives a lower maxReplicas by idleSeconds")
 def test_what_was_wanted_earlier_is_bounded_too() -> None:
     spec = parse_spec({"scaling": {"maxReplicas": 2}})
     busy = Observation(
@@ -268,7 +267,6 @@ def test_two_looks_at_the_same_moment_divide_by_nothing() -> None:
     assert 0.1 == pytest.approx(played.numbers[2])
 
 
-@pytest.mark.xfail(strict=True, reason="a replica that one look missed is counted from its start again")
 def test_a_replica_that_was_out_of_sight_is_not_counted_twice() -> None:
     rates = Rates()
     one = Replica(incarnation="r#1", report=Report(handled=100_000, busy_seconds=1.0))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from tests.simulation.__main__ import MUTATIONS, play, replay_command, shrink
@@ -43,3 +47,15 @@ def test_a_seed_that_fails_is_shrunk() -> None:
             small.play()
     assert len(small.faults) < len(before.faults)
     assert any("Commit" in line.what for line in small.trace or ()), "it tells what happened"
+
+
+def test_a_seed_is_the_same_life_everywhere() -> None:
+    """Neither the hashes of strings nor where objects lie in memory have a say."""
+    tell = "from tests.simulation.trace import digest; print(digest(range(60)))"
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", tell], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert 1 == len(told)

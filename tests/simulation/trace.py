@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from contracts.fence import EPOCHS_PER_LIFE, Claimed, Commit, Operation, Propose, Renew, Reply, Settle
@@ -58,3 +60,15 @@ def diagram(lines: list[Line], about: str = "", most: int = 120) -> str:
     return "\n".join(
         [*head, *(f"    {line.source}->>{line.target}: {line.at:.2f} {line.what.replace(';', ',')}" for line in chosen)]
     )
+
+
+def digest(seeds: Iterable[int]) -> str:
+    """All that happened in the lives of these seeds, as one number: the same wherever and whenever they are played."""
+    from tests.simulation.world import World
+
+    whole = blake2b(digest_size=16)
+    for seed in seeds:
+        world = World(seed, keep_trace=True)
+        world.play()
+        whole.update("\n".join(map(str, world.trace or [])).encode())
+    return whole.hexdigest()

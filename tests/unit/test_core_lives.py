@@ -209,7 +209,6 @@ def test_an_end_that_was_not_told_while_the_lease_was_sure_is_given_up() -> None
     assert ([], [("m", 1)]) == (scene.acked(), scene.called())
 
 
-@pytest.mark.xfail(strict=True, reason="Claims gives an end up, and Speeches waits for it for ever")
 def test_whoever_waits_for_an_end_that_is_given_up_is_told_so() -> None:
     scene = CoreScene()
     call = scene.accept(message("m"))

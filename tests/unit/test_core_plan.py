@@ -58,7 +58,6 @@ def test_a_renewal_that_failed_is_asked_anew_and_not_sent_again() -> None:
     assert [["Renew"]] == [operations(asked) for asked in scene.asked]
 
 
-@pytest.mark.xfail(strict=True, reason="Membership.renewed forgets that another renewal was wanted meanwhile")
 @pytest.mark.parametrize("event", [ev.Pushed(Replanned()), ev.Drain(1e9)], ids=["replanned", "drain"])
 def test_what_comes_up_during_a_renewal_asks_for_another_one(event: ev.Event) -> None:
     scene = CoreScene()

@@ -104,8 +104,8 @@ OF_CALLS = (
         "            self._assertable = self._life",
         "what ran while the lease was not sure is asserted, though others may have run it",
         real=True,
-        needs=("store forgets", "replicas pause"),
-        seed=748,
+        needs=("store forgets", "replicas pause", "slow handlers", "store loses requests"),
+        seed=1892,
     ),
     Mutation(
         "never asserted",

@@ -17,6 +17,7 @@ from contracts.fence import Operation, Push, Reply
 from contracts.message import DeadLetter, Message
 from contracts.records import Held, Record, Replica, Scale, State
 from contracts.speech import Heard, Speaker, Words
+from contracts.topology import Partition
 from contracts.workqueue import WorkQueue
 
 OnHappenings = Callable[[list[Happening]], None]
@@ -27,11 +28,12 @@ OnChange = Callable[[str, str, WorkQueue | None], None]
 class Consumer(Protocol):
     """One consumer of one queue. Nothing here blocks; what comes of it arrives as happenings, turn by turn."""
 
-    def open(self, channel: int, partition: int, window: int) -> None:
+    def open(self, channel: int, partition: Partition, window: int) -> None:
         """Subscribes to a partition on a new channel, whose number the consumer chooses and never uses twice.
 
         At most ``window`` messages are unacked on it. Of several channels on one partition one is served, the
-        longest open; when it ends, what it had not acked goes to the next one, in order, from the head.
+        longest open; when it ends, what it had not acked goes to the next one, in order, from the head. Once a newer
+        set takes what is published, ``NothingFollows`` comes behind the last delivery.
         """
 
     def widen(self, channel: int, window: int) -> None:
@@ -68,8 +70,18 @@ class Publisher(Protocol):
 
 
 class Topology(Protocol):
-    async def declare(self, workqueue: WorkQueue) -> None:
-        """Makes the queue be there; harmless to repeat. Fewer partitions than there are: ``PermanentError``."""
+    async def declare(self, workqueue: WorkQueue) -> tuple[int, ...]:
+        """Makes the queue be there; harmless to repeat. Fewer partitions than there are: ``PermanentError``.
+
+        Answers the sizes of the sets of partitions that are there, from the oldest; the last takes what is published
+        from now on, and each message of an older one stays there until it is acked.
+        """
+
+    async def retire(self, namespace: str, queue: str, partitions: int) -> None:
+        """Takes an older set of so many partitions away; one that is not there is no error.
+
+        ``PermanentError`` where it is the newest, ``TransientError`` where it holds messages still.
+        """
 
     async def delete(self, namespace: str, queue: str) -> None:
         """Takes the queue away with all that it holds; one that is not there is no error."""
@@ -145,6 +157,9 @@ class Views(Protocol):
 
     async def replicas(self, namespace: str, queue: str) -> list[Replica]:
         """The live replicas and their last reports, by incarnation."""
+
+    async def emptied(self, namespace: str, queue: str) -> set[Partition]:
+        """The partitions of older sets of which the replicas have said that nothing is left."""
 
     async def put_scale(self, namespace: str, queue: str, scale: Scale) -> None:
         """What the scaler says of a queue."""

@@ -134,7 +134,7 @@ async def _wake(times: int) -> list[float]:
         broker, store, workloads = EmbeddedBroker(), EmbeddedStore(), _Nothing()
         await broker.declare(workqueue)
         telemetry = ScalerTelemetry(CollectorRegistry())
-        scaler = QueueScaler(workqueue, broker=broker, views=store, workloads=workloads, telemetry=telemetry)
+        scaler = QueueScaler(workqueue, broker=broker, store=store, workloads=workloads, telemetry=telemetry)
         task = asyncio.create_task(scaler.run())
         while not (await store.scale("default", "bench")).reason.startswith("asleep"):
             await asyncio.sleep(0.001)

@@ -29,12 +29,22 @@ class Proven(msgspec.Struct, frozen=True):
     tags: list[int]
 
 
-Happening = Delivered | ChannelLost | Proven
+class NothingFollows(msgspec.Struct, frozen=True):
+    """All that the partition will ever hold was delivered on this channel: the queue has a newer set of partitions.
+
+    Said again on each channel that is served with the partition, behind what it is given.
+    """
+
+    channel: int
+
+
+Happening = Delivered | ChannelLost | Proven | NothingFollows
 
 
 class Depth(msgspec.Struct, frozen=True, kw_only=True):
-    """How many messages a queue holds. ``ready`` is per partition; ``unacked`` over all; ``dead`` its dead letters.
+    """How many messages a queue holds. ``unacked`` over all; ``dead`` its dead letters.
 
+    ``ready`` is per partition of the newest set; what older sets hold is counted to the partition of the same number.
     ``scheduled`` are those that come back when they are due.
     """
 

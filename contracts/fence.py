@@ -10,6 +10,7 @@ import msgspec
 
 from contracts.message import Message
 from contracts.records import Attempt, Ending, Plan, Progress, Report, SessionState
+from contracts.topology import Partition
 
 
 class Renew(msgspec.Struct, frozen=True):
@@ -28,7 +29,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     ``nonce`` names this try (unique within the incarnation), so that a repeat is known; ``max_concurrent`` bounds
     the attempts of the whole queue, ``rate`` their starts a second (0: no limit); ``start=False`` only asks how the
-    message ended, and never starts an attempt.
+    message ended, and never starts an attempt; ``of`` is the size of the set of partitions that it came by.
     Answered by ``Claimed``, ``Ended``, ``HeldBy``, ``Full``, ``Later``, ``Idle`` (not ended, and not started) or
     ``Fenced``.
     """
@@ -39,6 +40,7 @@ class Claim(msgspec.Struct, frozen=True):
     at: float
     start: bool = True
     rate: float = 0.0
+    of: int = 0
 
 
 class Assert(msgspec.Struct, frozen=True):
@@ -147,12 +149,36 @@ class Propose(msgspec.Struct, frozen=True):
     plan: Plan
 
 
+class Emptied(msgspec.Struct, frozen=True):
+    """Nothing follows in this partition of an older set, and all that is left of it belongs to these lanes.
+
+    Said again as they become fewer, down to none. What is left only ever gets less, so that the store keeps what all
+    that was said has in common. Answered by ``Done``.
+    """
+
+    partition: Partition
+    lanes: list[str]
+
+
 class Leave(msgspec.Struct, frozen=True):
     """I stop: my lease ends, and what I hold is free. Answered by ``Done``."""
 
 
 Operation = (
-    Renew | Claim | Assert | Commit | Fail | Withdraw | Advance | ReadState | Recall | Mark | Settle | Propose | Leave
+    Renew
+    | Claim
+    | Assert
+    | Commit
+    | Fail
+    | Withdraw
+    | Advance
+    | ReadState
+    | Recall
+    | Mark
+    | Settle
+    | Propose
+    | Emptied
+    | Leave
 )
 
 
@@ -160,13 +186,15 @@ class Renewed(msgspec.Struct, frozen=True):
     """The live incarnations to plan with, sorted, and the plan that holds.
 
     ``life`` tells one life of the store from another: a new one has forgotten every attempt, and replicas assert
-    what they run. Nobody is allowed anything else for ``quarantine_seconds`` more.
+    what they run. Nobody is allowed anything else for ``quarantine_seconds`` more. ``emptied`` are the partitions of older
+    sets of which no more is left than the store knows of: what followed them may be consumed.
     """
 
     members: tuple[str, ...]
     plan: Plan
     life: int = 0
     quarantine_seconds: float = 0.0
+    emptied: frozenset[Partition] = frozenset()
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -199,7 +227,10 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class HeldBy(msgspec.Struct, frozen=True):
-    """Another attempt holds this session. The store tells you when it is free; ask again all the same now and then."""
+    """Another attempt holds this session, or earlier messages of it are left in an older set of partitions.
+
+    The store tells you when it is free; ask again all the same now and then. ``replica`` is empty in the second case.
+    """
 
     replica: str
 

@@ -83,12 +83,17 @@ class Spec(Part, frozen=True):
 
 
 class WorkQueue(msgspec.Struct, frozen=True, kw_only=True):
-    """A queue in a namespace, as its owner wants it. ``resumes`` counts its resumptions: each starts halted replicas."""
+    """A queue in a namespace, as its owner wants it. ``resumes`` counts its resumptions: each starts halted replicas.
+
+    ``older`` are the sizes of its sets of partitions that are not known to be empty yet, from the smallest; the newest
+    set has ``spec.partitions``. It is kept by whoever sees to the broker, and no part of the manifest.
+    """
 
     name: str
     namespace: str = "default"
     spec: Spec = Spec()
     resumes: int = 0
+    older: tuple[int, ...] = ()
 
 
 class ManifestError(PermanentError):

@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
 import structlog
 
-from backends.ports import Depths, Doorbell, Views
+from backends.ports import Definitions, Depths, Doorbell, Topology, Views
 from contracts.deliveries import Depth
 from contracts.errors import KubedaemonError
 from contracts.records import Scale
+from contracts.topology import Partition
 from contracts.workqueue import WorkQueue
 from scaler.core.decision import Decision, Observation, Unknown, Wish, decide, remember, wish
 from scaler.core.rates import Rates
@@ -29,8 +31,12 @@ POLL_SECONDS = 30.0
 _log = structlog.get_logger("scaler")
 
 
-class Watched(Depths, Doorbell, Protocol):
+class Broker(Topology, Depths, Doorbell, Protocol):
     """What the scaler asks of a broker."""
+
+
+class Store(Views, Definitions, Protocol):
+    """What the scaler asks of a store."""
 
 
 class QueueScaler:
@@ -40,8 +46,8 @@ class QueueScaler:
         self,
         workqueue: WorkQueue,
         *,
-        broker: Watched,
-        views: Views,
+        broker: Broker,
+        store: Store,
         workloads: Workloads,
         telemetry: Telemetry,
         on_decision: Callable[[str, int, str], None] = lambda queue, desired, reason: None,
@@ -49,7 +55,7 @@ class QueueScaler:
         self.workqueue = workqueue
         self._where = (workqueue.namespace, workqueue.name)
         self._broker = broker
-        self._views = views
+        self._store = store
         self._workloads = workloads
         self._metrics = telemetry
         self._on_decision = on_decision
@@ -98,15 +104,28 @@ class QueueScaler:
             self._happen(Happening.FOUND_WORK)
         decision = await self._decide(depth, now)
         await self._apply(decision)
+        await self._retire_what_is_empty()
         if not self._desired and not self._workloads.observed(*self._where):
             await self._fall_asleep()
+
+    async def _retire_what_is_empty(self) -> None:
+        """Takes older sets of partitions away once replicas have said that nothing is left in any of them."""
+        if not self.workqueue.older:
+            return
+        emptied = await self._store.emptied(*self._where)
+        for of in self.workqueue.older:
+            if all(Partition(of, number) in emptied for number in range(of)):
+                await self._broker.retire(*self._where, of)
+                *older, _ = await self._broker.declare(self.workqueue)
+                await self._store.put(msgspec.structs.replace(self.workqueue, older=tuple(older)))
+                self._log.info("an older set of partitions is empty and was taken away", partitions=of)
 
     def _work(self, depth: Depth) -> bool:
         return bool(sum(depth.ready) + depth.unacked) and not self.workqueue.spec.paused
 
     async def _decide(self, depth: Depth, now: float) -> Decision | Unknown:
         spec = self.workqueue.spec
-        replicas = await self._views.replicas(*self._where)
+        replicas = await self._store.replicas(*self._where)
         observed = self._workloads.observed(*self._where)
         self._rates.observe(replicas, sum(depth.ready) + depth.unacked, now)
         self._metrics.backlog.labels(*self._where).set(sum(depth.ready) + depth.unacked)
@@ -157,7 +176,7 @@ class QueueScaler:
             arrivals_per_second=self._rates.arrivals_per_second,
             settled_per_second=self._rates.settled_per_second,
         )
-        await self._views.put_scale(*self._where, scale)
+        await self._store.put_scale(*self._where, scale)
 
     async def _fall_asleep(self) -> None:
         """Arms the doorbell, looks once more, and sleeps; or stays awake for what it found."""

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from zlib import crc32
 
 from backends.ports import OnHappenings
-from contracts.deliveries import ChannelLost, Delivered, Depth, Happening, Proven
-from contracts.errors import KubedaemonError, PermanentError
+from contracts.deliveries import ChannelLost, Delivered, Depth, Happening, NothingFollows, Proven
+from contracts.errors import KubedaemonError, PermanentError, TransientError
 from contracts.message import DeadLetter, Message
+from contracts.topology import Partition
 from contracts.workqueue import WorkQueue
 
 CallSoon = Callable[[Callable[[], None]], object]
@@ -26,7 +27,7 @@ _LONGEST_TIMER_SECONDS = 3600.0
 
 
 class _Channel:
-    __slots__ = ("consumer", "next_tag", "number", "partition", "unacked", "window")
+    __slots__ = ("consumer", "next_tag", "number", "partition", "told_end", "unacked", "window")
 
     def __init__(self, consumer: EmbeddedConsumer, number: int, partition: _Partition, window: int) -> None:
         self.consumer = consumer
@@ -35,19 +36,25 @@ class _Channel:
         self.window = window
         self.unacked: dict[int, Message] = {}
         self.next_tag = 1
+        self.told_end = False
 
 
 class _Partition:
-    """A queue of messages and the channels in line for it; the first in line is served."""
+    """A queue of messages and the channels in line for it; the first in line is served. ``over``: nothing is added."""
 
-    __slots__ = ("line", "ready")
+    __slots__ = ("line", "over", "ready")
 
     def __init__(self) -> None:
         self.ready: deque[Message] = deque()
         self.line: list[_Channel] = []
+        self.over = False
+
+    @property
+    def empty(self) -> bool:
+        return not self.ready and not any(channel.unacked for channel in self.line)
 
     def pump(self) -> None:
-        if not self.line or not self.ready:
+        if not self.line or not (self.ready or self.over):
             return
         channel = self.line[0]
         ready, unacked, happen = self.ready, channel.unacked, channel.consumer.happen
@@ -57,6 +64,9 @@ class _Partition:
             happen(Delivered(number, tag, message))
             tag += 1
         channel.next_tag = tag
+        if self.over and not ready and not channel.told_end:
+            channel.told_end = True
+            happen(NothingFollows(number))
 
     def end(self, channel: _Channel) -> None:
         self.line.remove(channel)
@@ -66,21 +76,31 @@ class _Partition:
 
 
 class _Queue:
-    __slots__ = ("bell", "dead", "partitions", "scheduled")
+    """``sets`` of partitions by their size, the newest last."""
+
+    __slots__ = ("bell", "dead", "scheduled", "sets")
 
     def __init__(self, partitions: int) -> None:
-        self.partitions = [_Partition() for _ in range(partitions)]
+        self.sets = {partitions: [_Partition() for _ in range(partitions)]}
         self.dead: dict[tuple[str, int], DeadLetter] = {}
         self.scheduled = 0
         self.bell: Callable[[], None] | None = None
 
     def consumers(self) -> list[EmbeddedConsumer]:
         """Each of them once, and always in the same order."""
-        return list(dict.fromkeys(channel.consumer for part in self.partitions for channel in part.line))
+        return list(dict.fromkeys(channel.consumer for part in self.all() for channel in part.line))
+
+    def all(self) -> list[_Partition]:
+        return [part for parts in self.sets.values() for part in parts]
+
+    @property
+    def newest(self) -> list[_Partition]:
+        return next(reversed(self.sets.values()))
 
     def partition_of(self, message: Message) -> _Partition:
         key = message.id if message.session is None else message.session
-        return self.partitions[crc32(key.encode()) % len(self.partitions)]
+        partitions = self.newest
+        return partitions[crc32(key.encode()) % len(partitions)]
 
 
 class EmbeddedConsumer:
@@ -103,11 +123,12 @@ class EmbeddedConsumer:
         if pending:
             self._on_happenings(pending)
 
-    def open(self, channel: int, partition: int, window: int) -> None:
-        if not 0 <= partition < len(self._queue.partitions):
+    def open(self, channel: int, partition: Partition, window: int) -> None:
+        parts = self._queue.sets.get(partition.of, [])
+        if not 0 <= partition.number < len(parts):
             self.happen(ChannelLost(channel, f"there is no partition {partition}"))
             return
-        place = self._queue.partitions[partition]
+        place = parts[partition.number]
         self._channels[channel] = opened = _Channel(self, channel, place, window)
         place.line.append(opened)
         place.pump()
@@ -136,6 +157,13 @@ class EmbeddedConsumer:
     def stop(self) -> None:
         for channel in list(self._channels):
             self.close(channel)
+
+    def drop(self, channel: int, reason: str) -> None:
+        """The broker ends this channel alone."""
+        found = self._channels.pop(channel)
+        self._pending = [h for h in self._pending if h.channel != channel]
+        self.happen(ChannelLost(channel, reason))
+        found.partition.end(found)
 
     def lose(self, reason: str) -> None:
         """Every channel ends as if the connection had been cut: what was on its way is lost with it."""
@@ -211,24 +239,37 @@ class EmbeddedBroker:
         if self._queues.get((message.namespace, message.queue)) is queue:
             self._publish(message)
 
-    async def declare(self, workqueue: WorkQueue) -> None:
+    async def declare(self, workqueue: WorkQueue) -> tuple[int, ...]:
         key, wanted = (workqueue.namespace, workqueue.name), workqueue.spec.partitions
         queue = self._queues.get(key)
         if queue is None:
-            self._queues[key] = _Queue(wanted)
-        elif wanted < len(queue.partitions):
-            raise PermanentError(f"{workqueue.name} has {len(queue.partitions)} partitions: they are only ever doubled")
-        elif wanted > len(queue.partitions):
+            queue = self._queues[key] = _Queue(wanted)
+        newest = len(queue.newest)
+        if wanted < newest:
+            raise PermanentError(f"{workqueue.name} has {newest} partitions: they are only ever doubled")
+        if wanted > newest:
             self._double(queue, wanted)
+        return tuple(queue.sets)
 
     def _double(self, queue: _Queue, wanted: int) -> None:
-        """Cuts every consumer off, so that all is ready, and deals it out anew; a session's messages stay in order."""
-        for consumer in queue.consumers():
-            consumer.lose("the queue was given more partitions")
-        ready = [message for partition in queue.partitions for message in partition.ready]
-        queue.partitions = [_Partition() for _ in range(wanted)]
-        for message in ready:
-            queue.partition_of(message).ready.append(message)
+        """From now on a new set takes what is published; the older ones hear that nothing follows."""
+        older = queue.newest
+        queue.sets[wanted] = [_Partition() for _ in range(wanted)]
+        for partition in older:
+            partition.over = True
+            partition.pump()
+
+    async def retire(self, namespace: str, queue: str, partitions: int) -> None:
+        found = self._find(namespace, queue)
+        parts = found.sets.get(partitions, [])
+        if parts is found.newest:
+            raise PermanentError(f"the set of {partitions} partitions is the newest of {queue}, and in use")
+        if not all(part.empty for part in parts):
+            raise TransientError(f"the set of {partitions} partitions of {queue} holds messages still")
+        for part in parts:
+            for channel in list(part.line):
+                channel.consumer.drop(channel.number, f"the set of {partitions} partitions is gone")
+        found.sets.pop(partitions, None)
 
     async def delete(self, namespace: str, queue: str) -> None:
         gone = self._queues.pop((namespace, queue), None)
@@ -238,11 +279,15 @@ class EmbeddedBroker:
 
     async def depth(self, namespace: str, queue: str) -> Depth:
         found = self._find(namespace, queue)
-        heads = [part.ready[0].enqueued_at for part in found.partitions if part.ready]
+        ready = [0] * len(found.newest)
+        for parts in found.sets.values():
+            for number, part in enumerate(parts):
+                ready[number] += len(part.ready)
+        heads = [part.ready[0].enqueued_at for part in found.all() if part.ready]
         return Depth(
-            ready=tuple(len(part.ready) for part in found.partitions),
+            ready=tuple(ready),
             scheduled=found.scheduled,
-            unacked=sum(len(channel.unacked) for part in found.partitions for channel in part.line),
+            unacked=sum(len(channel.unacked) for part in found.all() for channel in part.line),
             dead=len(found.dead),
             oldest_enqueued_at=min(heads, default=None),
         )

@@ -17,6 +17,7 @@ from contracts.fence import (
     Claim,
     Claimed,
     Commit,
+    Emptied,
     Ended,
     Fail,
     HeldBy,
@@ -69,7 +70,8 @@ def _renew(state: QueueState, incarnation: str, op: Renew, now: Now) -> Reply:
     members = state.plannable(now.monotonic)
     if members != before:
         state.announce(but=incarnation)
-    return Renewed(members, state.plan, state.life, state.quarantine_seconds(now.monotonic))
+    quarantine = state.quarantine_seconds(now.monotonic)
+    return Renewed(members, state.plan, state.life, quarantine, frozenset(state.emptied))
 
 
 def _claim(state: QueueState, incarnation: str, op: Claim, now: Now) -> Reply:
@@ -91,6 +93,9 @@ def _claim(state: QueueState, incarnation: str, op: Claim, now: Now) -> Reply:
             state.await_lane(lane, incarnation)
             return HeldBy(replica_name(lock.owner))
         state.unlock(lock)
+    if state.lingering.get(lane, op.of) < op.of:
+        state.await_lane(lane, incarnation)
+        return HeldBy("")
     wait = max(record.due_at - now.wall, state.quarantine_seconds(now.monotonic))
     if wait > 0:
         return Later(wait)
@@ -273,6 +278,12 @@ def _propose(state: QueueState, incarnation: str, op: Propose, now: Now) -> Repl
     return Planned(state.plan)
 
 
+def _emptied(state: QueueState, incarnation: str, op: Emptied, now: Now) -> Reply:
+    if state.empty(op.partition, frozenset(op.lanes)):
+        state.announce(but="")
+    return DONE
+
+
 def _leave(state: QueueState, incarnation: str, op: Leave, now: Now) -> Reply:
     member = state.members.get(incarnation)
     if member is not None:
@@ -296,5 +307,6 @@ _STEPS: dict[type, Callable[[QueueState, str, Any, Now], Reply]] = {
     Mark: _mark,
     Settle: _settle,
     Propose: _propose,
+    Emptied: _emptied,
     Leave: _leave,
 }

@@ -9,6 +9,7 @@ from backends.embedded.events import EventLog
 from contracts.fence import EPOCHS_PER_LIFE, Freed, Push, Replanned, StateWrite
 from contracts.message import Message
 from contracts.records import Attempt, Plan, Record, Report, Scale, SessionState, State, replica_name
+from contracts.topology import Partition
 
 ATTEMPTS_KEPT = 50
 """How many attempts of a message are kept for people to read; the counters go on."""
@@ -74,7 +75,8 @@ class QueueState:
     """All of one queue. ``push(incarnation, what)`` is how replicas are told; ``ended(id)`` wakes who waits.
 
     ``heads`` is the message of each lane that was attempted and has not ended, or that blocks it. Who waits is told in the
-    order of asking, so that the same turns always have the same consequences.
+    order of asking, so that the same turns always have the same consequences. ``emptied`` are the lanes that are left of
+    each partition of an older set that has ended, ``lingering`` the size of the oldest set in which a lane is left.
     """
 
     def __init__(
@@ -97,6 +99,8 @@ class QueueState:
         self.paced_until = 0.0
         self.plan = Plan()
         self.scale = Scale()
+        self.emptied: dict[Partition, frozenset[str]] = {}
+        self.lingering: dict[str, int] = {}
         self.expiry: deque[tuple[float, str, int]] = deque()
         self.waiting_for_lane: dict[str, dict[str, None]] = {}
         self.waiting_for_room: dict[str, None] = {}
@@ -195,6 +199,19 @@ class QueueState:
         )
         self.attempted(record, attempt)
         record.open_by = None
+
+    def empty(self, partition: Partition, lanes: frozenset[str]) -> bool:
+        """No more than these are left of the partition; whether that is news."""
+        before = self.emptied.get(partition)
+        left = lanes if before is None else lanes & before
+        if left == before:
+            return False
+        self.emptied[partition] = left
+        by_age = sorted(self.emptied, reverse=True)
+        self.lingering = {lane: one.of for one in by_age for lane in self.emptied[one]}
+        for lane in sorted((before or frozenset()) - left):
+            self.tell_waiting(lane)
+        return True
 
     def await_lane(self, lane: str, incarnation: str) -> None:
         """This replica is told when the lane is free."""

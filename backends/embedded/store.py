@@ -18,6 +18,7 @@ from contracts.events import Stretch
 from contracts.fence import Operation, Push, Reply
 from contracts.message import Message
 from contracts.records import Attempt, Held, Record, Replica, Scale, State, replica_name
+from contracts.topology import Partition
 from contracts.workqueue import WorkQueue
 
 Clock = Callable[[], float]
@@ -202,6 +203,9 @@ class EmbeddedStore:
     async def skip(self, namespace: str, queue: str, session: str, reason: str) -> Record | None:
         wall = self._wall()
         return _maybe_shown(orders.skip(self._state(namespace, queue), session, reason, wall), wall)
+
+    async def emptied(self, namespace: str, queue: str) -> set[Partition]:
+        return {one for one, lanes in self._state(namespace, queue).emptied.items() if not lanes}
 
     async def forget(self, namespace: str, queue: str) -> None:
         self._queues.pop((namespace, queue), None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from backends.ports import Definitions, Topology, Views
 from contracts.workqueue import WorkQueue
 
@@ -16,8 +18,8 @@ class DirectQueues:
 
     async def apply(self, workqueue: WorkQueue) -> None:
         """The broker first: whoever learns of the definition finds the queue there."""
-        await self._topology.declare(workqueue)
-        await self._definitions.put(workqueue)
+        *older, _ = await self._topology.declare(workqueue)
+        await self._definitions.put(msgspec.structs.replace(workqueue, older=tuple(older)))
 
     async def remove(self, namespace: str, queue: str) -> None:
         """The definition first: nobody starts anything new on what is about to go."""

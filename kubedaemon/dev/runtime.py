@@ -115,7 +115,7 @@ class Dev:
             scaler = QueueScaler(
                 workqueue,
                 broker=self._broker,
-                views=self._store,
+                store=self._store,
                 workloads=self._workloads,
                 telemetry=self._scaler_telemetry,
                 on_decision=self._decided,

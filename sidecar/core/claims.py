@@ -74,7 +74,7 @@ class Claims:
             lane.phase = Phase.ASKED
             self._asked += 1
             room -= 1
-            ask(Claim(lane.message, lane.nonce, most, now.wall, startable, rate), lane)
+            ask(Claim(lane.message, lane.nonce, most, now.wall, startable, rate, lane.of), lane)
         if room > 0 and startable:
             self._membership.widen_full_windows()
 
@@ -127,18 +127,16 @@ class Claims:
         if push.lane is None:
             self._lanes.wake(self._lanes.full)
             return
-        lane = self._lanes.by_key.get(push.lane)
-        if lane is not None and lane.phase is Phase.PARKED and lane not in self._lanes.idle:
-            self._lanes.restart(lane)
+        for lane in self._lanes.named(push.lane):
+            if lane.phase is Phase.PARKED and lane not in self._lanes.idle:
+                self._lanes.restart(lane)
 
     def revoked(self, push: Revoked) -> None:
         """Somebody ended this attempt for us: its call is abandoned, and the lane asks how the message stands."""
-        lane = self._lanes.by_key.get(push.lane)
-        if lane is None:
-            return
-        lane.revoked = push.epoch  # it may overtake the answer that allowed the attempt
-        if lane.epoch == push.epoch and self._calls.abandon(lane):
-            self._lanes.again(lane)
+        for lane in self._lanes.named(push.lane):
+            lane.revoked = push.epoch  # it may overtake the answer that allowed the attempt
+            if lane.epoch == push.epoch and self._calls.abandon(lane):
+                self._lanes.again(lane)
 
     def resume(self) -> None:
         """Starts may begin (again): whatever only waited for that goes on."""

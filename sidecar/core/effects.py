@@ -7,13 +7,14 @@ import msgspec
 from contracts.fence import Operation
 from contracts.message import DeadLetter, Message
 from contracts.speech import Heard
+from contracts.topology import Partition
 
 
 class OpenChannel(msgspec.Struct, frozen=True):
     """Subscribe to the partition on a new channel of this number."""
 
     channel: int
-    partition: int
+    partition: Partition
     window: int
 
 

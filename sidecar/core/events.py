@@ -7,7 +7,7 @@ from enum import IntEnum
 import msgspec
 
 from contracts.answers import Answer, NoAnswer
-from contracts.deliveries import ChannelLost, Delivered, Proven
+from contracts.deliveries import ChannelLost, Delivered, NothingFollows, Proven
 from contracts.fence import Push, Reply
 from contracts.handler import NO_OPTIONS, Options
 from contracts.speech import Speaker, Words
@@ -112,6 +112,7 @@ Event = (
     Delivered
     | ChannelLost
     | Proven
+    | NothingFollows
     | Replied
     | StoreFailed
     | Sent

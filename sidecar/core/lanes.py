@@ -9,6 +9,7 @@ from contracts.fence import Commit, Fail, Withdraw
 from contracts.message import DeadLetter, Message
 from contracts.records import Ending
 from contracts.speech import Speaker
+from contracts.topology import Partition
 from sidecar.core.events import Now
 from sidecar.core.outbox import Outbox
 from sidecar.core.staging import Staged
@@ -71,7 +72,9 @@ class Delivery:
 
 
 class Lane:
-    """One session's deliveries. All but ``key``, ``waiting`` and ``phase`` describe the attempt at the head.
+    """One session's deliveries of one set of partitions, ``of`` being its size.
+
+    All but ``key``, ``of``, ``waiting`` and ``phase`` describe the attempt at the head.
 
     ``message`` is the head's, of the generation that the store knows; ``tries`` rises whenever the head leaves
     ``PARKED``, so that a timer set for an earlier wait is known as stale; ``alone`` keeps it out of batches;
@@ -81,12 +84,13 @@ class Lane:
 
     __slots__ = (
         "alone", "asserting", "attempt", "blocks", "call", "ending", "epoch", "failures", "interruptions", "key", "listeners",
-        "message", "nonce", "phase", "revoked", "sending", "silent_at", "speaker", "staged", "started_at", "started_monotonic",
+        "message", "nonce", "of", "phase", "revoked", "sending", "silent_at", "speaker", "staged", "started_at", "started_monotonic",
         "tries", "unsaid", "unsent", "waiting",
     )  # fmt: skip
 
-    def __init__(self, key: str, message: Message) -> None:
+    def __init__(self, key: str, message: Message, of: int) -> None:
         self.key = key
+        self.of = of
         self.waiting: deque[Delivery] = deque()
         self.message = message
         self.phase = Phase.READY
@@ -124,9 +128,11 @@ class Channel:
     ``active_since`` is when it was first served all the same.
     """
 
-    __slots__ = ("acked", "active_since", "behind", "bytes", "close_at", "number", "outstanding", "partition", "window")
+    __slots__ = (
+        "acked", "active_since", "behind", "bytes", "close_at", "number", "outstanding", "over", "partition", "told", "window",
+    )  # fmt: skip
 
-    def __init__(self, number: int, partition: int, window: int, behind: str | None = None) -> None:
+    def __init__(self, number: int, partition: Partition, window: int, behind: str | None = None) -> None:
         self.number = number
         self.partition = partition
         self.window = window
@@ -136,6 +142,8 @@ class Channel:
         self.bytes = 0
         self.acked: dict[int, tuple[str, int] | None] = {}
         self.close_at: float | None = None
+        self.over = False
+        self.told: int | None = None
 
 
 class Lanes:
@@ -143,19 +151,37 @@ class Lanes:
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self.by_key: dict[str, Lane] = {}
+        self._sets: dict[int, dict[str, Lane]] = {}
         self.ready: deque[Lane] = deque()
         self.idle: set[Lane] = set()
         """Parked until something may be started."""
         self.full: set[Lane] = set()
         """Parked until the queue has room for another attempt."""
 
-    def add(self, delivery: Delivery) -> None:
-        """A delivery joins its lane; one whose attempt outlived its channel finds it again."""
+    def all(self) -> list[Lane]:
+        return [lane for lanes in self._sets.values() for lane in lanes.values()]
+
+    def named(self, key: str) -> list[Lane]:
+        """The lanes of this session, one for each set of partitions by which messages of it came."""
+        return [lanes[key] for lanes in self._sets.values() if key in lanes]
+
+    def of_channel(self, channel: int) -> list[Lane]:
+        """The lanes in which a delivery of this channel waits or leads."""
+        return [lane for lane in self.all() if any(delivery.channel == channel for delivery in lane.waiting)]
+
+    def add(self, delivery: Delivery, of: int) -> None:
+        """A delivery joins its lane; one whose attempt outlived its channel finds it again.
+
+        ``of``: the size of its set of partitions. Those of an older set go before those of a newer one, whatever comes
+        again when, and so they have lanes apart.
+        """
         message = delivery.message
-        lane = self.by_key.get(message.lane)
+        lanes = self._sets.get(of)
+        if lanes is None:
+            lanes = self._sets[of] = {}
+        lane = lanes.get(message.lane)
         if lane is None:
-            lane = self.by_key[message.lane] = Lane(message.lane, message)
+            lane = lanes[message.lane] = Lane(message.lane, message, of)
             self.ready.append(lane)
         elif lane.head.channel == GONE and _same(lane.head.message, message):
             lane.head.channel, lane.head.tag = delivery.channel, delivery.tag
@@ -164,7 +190,7 @@ class Lanes:
 
     def forget_unstarted(self, channel: int, *, gone: bool) -> None:
         """Drops what was not started; the broker gives it back in order. ``gone``: nothing can be acked any more."""
-        for lane in [lane for lane in self.by_key.values() if any(d.channel == channel for d in lane.waiting)]:
+        for lane in self.of_channel(channel):
             head, keep_head = lane.head, lane.phase in ACTIVE
             if keep_head and head.channel == channel and gone:
                 head.channel = GONE
@@ -178,12 +204,12 @@ class Lanes:
 
     def busy_on(self, channels: set[int]) -> set[int]:
         """Those of the channels on which an attempt still runs."""
-        heads = (lane.head.channel for lane in self.by_key.values() if lane.phase in ACTIVE)
+        heads = (lane.head.channel for lane in self.all() if lane.phase in ACTIVE)
         return channels.intersection(heads)
 
     def is_live(self, lane: Lane) -> bool:
         """A lane that was dropped may still be named by a timer, an answer or a queue."""
-        return self.by_key.get(lane.key) is lane
+        return self._sets[lane.of].get(lane.key) is lane
 
     def restart(self, lane: Lane) -> None:
         """The head may be tried now."""
@@ -227,7 +253,7 @@ class Lanes:
     def _drop(self, lane: Lane) -> None:
         """The lane is empty. A stale reference in ``ready`` is passed over when its turn comes."""
         lane.phase = Phase.EMPTY
-        self.by_key.pop(lane.key, None)
+        self._sets[lane.of].pop(lane.key, None)
         self.idle.discard(lane)
         self.full.discard(lane)
         lane.tries += 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from contracts.fence import Leave, Operation, Planned, Propose, Renew, Renewed
 from contracts.records import Plan, Report
+from contracts.topology import Partition
+from contracts.workqueue import WorkQueue
 from sidecar.core.effects import CloseChannel, Effect, OpenChannel, Widen
 from sidecar.core.events import Now
 from sidecar.core.lanes import Channel
@@ -27,9 +29,22 @@ MAX_WINDOW_BYTES = 64 * 1024 * 1024
 
 
 class Membership:
-    """Lease, plan and channels of one replica. Asks the store through ``ask`` and wants effects through ``emit``."""
+    """Lease, plan and channels of one replica. Asks the store through ``ask`` and wants effects through ``emit``.
 
-    def __init__(self, incarnation: str, ask: Callable[[Operation], None], emit: Callable[[Effect], None]) -> None:
+    The plan is one of owners by number: who owns a partition of the newest set owns those of older ones with its number.
+    A partition is not consumed before the one of the next older set that had its sessions was said to be emptied.
+    """
+
+    def __init__(
+        self,
+        workqueue: WorkQueue,
+        incarnation: str,
+        ask: Callable[[Operation], None],
+        emit: Callable[[Effect], None],
+    ) -> None:
+        self._partitions = workqueue.spec.partitions
+        self._older = workqueue.older
+        self._emptied: frozenset[Partition] = frozenset()
         self.incarnation = incarnation
         self._ask = ask
         self._emit = emit
@@ -44,12 +59,19 @@ class Membership:
         self._members: tuple[str, ...] = ()
         self._life = 0
         self.channels: dict[int, Channel] = {}
-        self._by_partition: dict[int, Channel] = {}
+        self._by_partition: dict[Partition, Channel] = {}
         self._last_channel = 0
         self.window = 16
         self.draining = False
         self._unsettled = True
         self._reopen_at = float("-inf")
+
+    def redefine(self, workqueue: WorkQueue) -> None:
+        """The queue may have other sets of partitions than before."""
+        if (workqueue.spec.partitions, workqueue.older) != (self._partitions, self._older):
+            self._partitions, self._older = workqueue.spec.partitions, workqueue.older
+            self._unsettled = True
+            self.renew_at_once()
 
     def drain(self) -> None:
         """From now on nothing is mine, and the others are to plan without me."""
@@ -87,7 +109,7 @@ class Membership:
         self.lease_until = float("-inf")
         self.renew_at_once()
 
-    def renewed(self, reply: Renewed, partitions: int, now: Now) -> bool:
+    def renewed(self, reply: Renewed, now: Now) -> bool:
         """The lease holds anew. A store that has forgotten has no plan either.
 
         False: it has forgotten, and the lease had lapsed before that. What ran under it may have been run again by
@@ -102,11 +124,13 @@ class Membership:
         if reply.life != self._life:
             self._life, self.plan = reply.life, Plan()
         self._adopt(reply.plan)
-        if reply.members != self._members:
-            self._members, self._unsettled = reply.members, True
+        if (reply.members, reply.emptied) != (self._members, self._emptied):
+            self._members, self._emptied, self._unsettled = reply.members, reply.emptied, True
         if self.draining:
             return unbroken
-        wanted = assign(self.plan.owners, reply.members, partitions)
+        # Partitions only become more: a replica that has not heard of it yet does not plan for fewer.
+        count = max(self._partitions, len(self.plan.owners))
+        wanted = assign(self.plan.owners, reply.members, count)
         if wanted != self.plan.owners:
             self._ask(Propose(Plan(self.plan.version + 1, wanted)))
         return unbroken
@@ -126,19 +150,31 @@ class Membership:
     def leave(self) -> None:
         self._ask(Leave())
 
-    def _owner(self, partition: int) -> str | None:
-        owners = self.plan.owners
-        return owners[partition] if not self.draining and partition < len(owners) else None
+    def _all(self) -> Iterator[Partition]:
+        """Every partition of every set, the oldest first."""
+        return (Partition(of, number) for of in (*self._older, self._partitions) for number in range(of))
 
-    def _wants(self, partition: int) -> bool:
+    def _owner(self, partition: Partition) -> str | None:
+        owners = self.plan.owners
+        return owners[partition.number] if not self.draining and partition.number < len(owners) else None
+
+    def _follows(self, partition: Partition) -> bool:
+        """Is what came before this partition out of its way, and is it of a set that is still there?"""
+        if partition.of != self._partitions and partition.of not in self._older:
+            return False
+        before = max((of for of in self._older if of < partition.of), default=None)
+        return before is None or partition.within(before) in self._emptied
+
+    def _wants(self, partition: Partition) -> bool:
         """Does the plan give me the partition, or make me the one that stands by for it?"""
         owner = self._owner(partition)
-        return self.incarnation in (owner, standby(owner, self._members, partition))
+        mine = self.incarnation in (owner, standby(owner, self._members, partition.number))
+        return mine and self._follows(partition)
 
     def _keeps(self, channel: Channel, now: Now) -> bool:
         """Is the channel still right? One that stands by steps back for a new owner, so that it is not before it."""
         owner = self._owner(channel.partition)
-        if owner == self.incarnation:
+        if owner == self.incarnation and self._follows(channel.partition):
             channel.behind = None
             return True
         if channel.behind != owner or not self._wants(channel.partition):
@@ -150,12 +186,12 @@ class Membership:
         if not self._unsettled or now.monotonic < self._reopen_at:
             return []
         self._unsettled = False
-        for partition in range(len(self.plan.owners)):
+        for partition in self._all():
             if partition not in self._by_partition and self._wants(partition):
                 self._open(partition)
         return [c for c in self.channels.values() if c.close_at is None and not self._keeps(c, now)]
 
-    def _open(self, partition: int) -> None:
+    def _open(self, partition: Partition) -> None:
         self._last_channel += 1
         owner = self._owner(partition)
         channel = Channel(self._last_channel, partition, self.window, None if owner == self.incarnation else owner)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from contracts.deliveries import ChannelLost, Delivered, Proven
+from contracts.deliveries import ChannelLost, Delivered, NothingFollows, Proven
 from contracts.fence import (
     Advance,
     Assert,
     Claim,
     Commit,
+    Emptied,
     Fail,
     Forgotten,
     Freed,
@@ -36,6 +37,7 @@ from contracts.workqueue import WorkQueue
 from sidecar.core.calls import Calls
 from sidecar.core.claims import Claims
 from sidecar.core.effects import Effect, Left
+from sidecar.core.emptying import Emptying
 from sidecar.core.endings import Endings
 from sidecar.core.events import (
     Answered,
@@ -66,9 +68,10 @@ class SidecarCore:
 
     def __init__(self, workqueue: WorkQueue, incarnation: str) -> None:
         self._outbox = Outbox()
-        self._membership = Membership(incarnation, self._outbox.ask, self._outbox.emit)
+        self._membership = Membership(workqueue, incarnation, self._outbox.ask, self._outbox.emit)
         self._standing = Standing(workqueue)
         self._lanes = Lanes(self._outbox)
+        self._emptying = Emptying(self._lanes, self._membership, self._outbox)
         self._endings = Endings(replica_name(incarnation), self._standing, self._lanes, self._membership, self._outbox)
         self._calls = Calls(self._standing, self._membership, self._outbox, self._endings)
         self._claims = Claims(self._standing, self._lanes, self._membership, self._outbox, self._calls, self._endings)
@@ -86,6 +89,7 @@ class SidecarCore:
         if not self._left:
             self._membership.renew_if_due(self._report, now)
             self._hand_over(now)
+            self._emptying.tell()
             self._claims.start(now)
         if self._settled:
             self._outbox.ask(Settle(self._settled, self._keep_seconds()))
@@ -109,12 +113,17 @@ class SidecarCore:
                 self._outbox.at(now.monotonic + STEP_IN_SECONDS, lambda _: self._membership.step_back())
             channel.outstanding += 1
             channel.bytes += len(event.message.body)
-            self._lanes.add(Delivery(event.channel, event.tag, event.message))
+            self._lanes.add(Delivery(event.channel, event.tag, event.message), channel.partition.of)
 
     def _channel_lost(self, event: ChannelLost, now: Now) -> None:
         if self._membership.lost(event.channel, now):
             self._lanes.forget_unstarted(event.channel, gone=True)
             self._outbox.at(now.monotonic + REOPEN_SECONDS, lambda _: None)
+
+    def _nothing_follows(self, event: NothingFollows, now: Now) -> None:
+        channel = self._membership.channels.get(event.channel)
+        if channel is not None:
+            channel.over = True
 
     def _proven(self, event: Proven, now: Now) -> None:
         channel = self._membership.channels.get(event.channel)
@@ -158,7 +167,8 @@ class SidecarCore:
 
     def _renewed(self, asked: Asked, reply: Reply, now: Now) -> None:
         assert isinstance(reply, Renewed)
-        unbroken = self._membership.renewed(reply, self._standing.spec.partitions, now)
+        unbroken = self._membership.renewed(reply, now)
+        self._emptying.renewed(reply)
         for lane in self._claims.renewed(reply.life, unbroken=unbroken):
             self._speeches.ended(lane.speaker)
 
@@ -237,12 +247,10 @@ class SidecarCore:
     # Orders
 
     def _redefined(self, event: Redefined, now: Now) -> None:
-        doubled = event.workqueue.spec.partitions != self._standing.spec.partitions
+        self._membership.redefine(event.workqueue)
         self._standing.redefine(event.workqueue)
         self._set_window()
         self._claims.resume()
-        if doubled:
-            self._membership.renew_at_once()
 
     def _drain(self, event: Drain, now: Now) -> None:
         self._membership.drain()
@@ -270,7 +278,7 @@ class SidecarCore:
 
     def _report(self) -> Report:
         calls, standing = self._calls, self._standing
-        heads = [(lane.head.message, len(lane.waiting) - 1) for lane in self._lanes.by_key.values()]
+        heads = [(lane.head.message, len(lane.waiting) - 1) for lane in self._lanes.all()]
         return Report(
             ready=standing.handler_ready,
             running=calls.running,
@@ -280,7 +288,7 @@ class SidecarCore:
             busy_seconds=calls.busy_seconds,
             oldest_enqueued_at=min((message.enqueued_at for message, _ in heads), default=None),
             reason=standing.reason,
-            partitions=[c.partition for c in self._membership.channels.values() if c.outstanding],
+            partitions=sorted({c.partition.number for c in self._membership.channels.values() if c.outstanding}),
             waiting=[(message.session, message.id, behind) for message, behind in heads[:REPORTED_LANES]],
         )
 
@@ -292,6 +300,7 @@ _STEPS: dict[type, Callable[[SidecarCore, Any, Now], None]] = {
     Delivered: SidecarCore._delivered,
     ChannelLost: SidecarCore._channel_lost,
     Proven: SidecarCore._proven,
+    NothingFollows: SidecarCore._nothing_follows,
     Replied: SidecarCore._replied,
     StoreFailed: SidecarCore._store_failed,
     Sent: SidecarCore._sent,
@@ -318,5 +327,6 @@ _REPLIES: dict[type, Callable[[SidecarCore, Asked, Reply, Now], None]] = {
     Recall: SidecarCore._recalled,
     Mark: SidecarCore._marked,
     Settle: SidecarCore._nothing,
+    Emptied: SidecarCore._nothing,
     Leave: SidecarCore._left_replied,
 }

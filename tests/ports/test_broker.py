@@ -8,12 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from backends.ports import Broker, Consumer
-from contracts.deliveries import ChannelLost, Delivered, Happening, Proven
-from contracts.errors import PermanentError
+from contracts.deliveries import ChannelLost, Delivered, Happening, NothingFollows, Proven
+from contracts.errors import PermanentError, TransientError
 from contracts.message import DeadLetter, Message
+from contracts.topology import Partition
 from contracts.workqueue import WorkQueue, parse_spec
 
 WHERE = ("default", "q")
+ONLY = Partition(1, 0)
 
 
 def queue(partitions: int = 1) -> WorkQueue:
@@ -60,7 +62,7 @@ async def test_a_session_comes_in_the_order_in_which_it_was_published(broker: Br
     await broker.declare(queue())
     await publish(broker, *(message(number) for number in range(50)))
     listener = Listener(broker, "a")
-    listener.consumer.open(1, 0, 100)
+    listener.consumer.open(1, ONLY, 100)
     await listener.until(lambda: len(listener.delivered(1)) == 50)
     assert [f"m{number}" for number in range(50)] == listener.delivered(1)
     assert sorted(set(listener.tags(1))) == listener.tags(1)
@@ -79,7 +81,7 @@ async def test_a_window_bounds_what_is_unacked_and_can_be_widened(broker: Broker
     await broker.declare(queue())
     await publish(broker, *(message(number) for number in range(10)))
     listener = Listener(broker, "a")
-    listener.consumer.open(1, 0, 3)
+    listener.consumer.open(1, ONLY, 3)
     await listener.until(lambda: len(listener.delivered(1)) == 3)
     depth = await broker.depth(*WHERE)
     assert (7, 3) == (sum(depth.ready), depth.unacked)
@@ -93,8 +95,8 @@ async def test_what_was_not_acked_goes_to_the_next_in_line_in_order(broker: Brok
     await broker.declare(queue())
     await publish(broker, *(message(number) for number in range(6)))
     first, second = Listener(broker, "a"), Listener(broker, "b")
-    first.consumer.open(1, 0, 4)
-    second.consumer.open(1, 0, 10)
+    first.consumer.open(1, ONLY, 4)
+    second.consumer.open(1, ONLY, 10)
     await first.until(lambda: len(first.delivered(1)) == 4)
     assert [] == second.delivered(1), "one channel is served at a time"
     first.consumer.ack(1, first.tags(1)[:1])
@@ -108,12 +110,12 @@ async def test_an_ack_is_proven_and_final(broker: Broker) -> None:
     await broker.declare(queue())
     await publish(broker, message(1), message(2))
     listener = Listener(broker, "a")
-    listener.consumer.open(1, 0, 10)
+    listener.consumer.open(1, ONLY, 10)
     await listener.until(lambda: len(listener.delivered(1)) == 2)
     listener.consumer.ack(1, listener.tags(1)[:1])
     await listener.until(lambda: listener.saw(Proven))
     listener.consumer.close(1)
-    listener.consumer.open(2, 0, 10)
+    listener.consumer.open(2, ONLY, 10)
     await listener.until(lambda: len(listener.delivered(2)) == 1)
     assert ["m2"] == listener.delivered(2)
 
@@ -122,9 +124,9 @@ async def test_nothing_happens_on_a_channel_after_it_was_closed(broker: Broker) 
     await broker.declare(queue())
     await publish(broker, message(1))
     listener = Listener(broker, "a")
-    listener.consumer.open(1, 0, 10)
+    listener.consumer.open(1, ONLY, 10)
     listener.consumer.close(1)
-    listener.consumer.open(2, 0, 10)
+    listener.consumer.open(2, ONLY, 10)
     await listener.until(lambda: bool(listener.delivered(2)))
     assert [] == listener.delivered(1)
     assert not listener.saw(ChannelLost)
@@ -133,7 +135,7 @@ async def test_nothing_happens_on_a_channel_after_it_was_closed(broker: Broker) 
 async def test_a_partition_that_is_not_there_is_a_lost_channel(broker: Broker) -> None:
     await broker.declare(queue())
     listener = Listener(broker, "a")
-    listener.consumer.open(1, 7, 10)
+    listener.consumer.open(1, Partition(1, 7), 10)
     await listener.until(lambda: listener.saw(ChannelLost))
 
 
@@ -148,30 +150,70 @@ async def test_publishing_to_no_queue_is_an_error_of_that_message_alone(broker: 
 
 
 async def test_declaring_again_keeps_messages_and_halving_is_refused(broker: Broker) -> None:
-    await broker.declare(queue(2))
+    assert (2,) == await broker.declare(queue(2))
     await publish(broker, message(1))
-    await broker.declare(queue(2))
+    assert (2,) == await broker.declare(queue(2))
     assert 1 == sum((await broker.depth(*WHERE)).ready)
     with pytest.raises(PermanentError, match="doubled"):
         await broker.declare(queue(1))
 
 
-async def test_doubling_keeps_every_message_and_each_sessions_order(broker: Broker) -> None:
+async def test_doubling_leaves_what_was_there_and_says_that_nothing_follows(broker: Broker) -> None:
     await broker.declare(queue(1))
     listener = Listener(broker, "a")
-    listener.consumer.open(1, 0, 5)
-    await publish(broker, *(message(number, f"s{number % 7}") for number in range(70)))
+    listener.consumer.open(1, ONLY, 5)
+    await publish(broker, *(message(number, f"s{number % 7}") for number in range(10)))
     await listener.until(lambda: len(listener.delivered(1)) == 5)
-    await broker.declare(queue(2))
-    await listener.until(lambda: listener.saw(ChannelLost))
-    listener.consumer.open(2, 0, 100)
-    listener.consumer.open(3, 1, 100)
-    await listener.until(lambda: len(listener.delivered(2) + listener.delivered(3)) == 70)
+    assert (1, 2) == await broker.declare(queue(2))
+    await publish(broker, *(message(number, f"s{number % 7}") for number in range(10, 70)))
+    assert 65 == sum((await broker.depth(*WHERE)).ready)
+    assert not listener.saw(NothingFollows), "something does: the window is full"
+    listener.consumer.widen(1, 100)
+    await listener.until(lambda: listener.saw(NothingFollows))
+    assert NothingFollows(1) == listener.happened[-1]
+    assert [f"m{number}" for number in range(10)] == listener.delivered(1)
+    listener.consumer.open(2, Partition(2, 0), 100)
+    listener.consumer.open(3, Partition(2, 1), 100)
+    await listener.until(lambda: len(listener.delivered(2) + listener.delivered(3)) == 60)
     for session in range(7):
-        wanted = [f"m{number}" for number in range(70) if number % 7 == session]
+        wanted = [f"m{number}" for number in range(10, 70) if number % 7 == session]
         for channel in (2, 3):
             got = [name for name in listener.delivered(channel) if int(name[1:]) % 7 == session]
             assert got in ([], wanted)
+
+
+async def test_each_channel_that_is_served_hears_that_nothing_follows_behind_what_it_is_given(broker: Broker) -> None:
+    await broker.declare(queue(1))
+    await publish(broker, message(1), message(2))
+    await broker.declare(queue(4))
+    first, second = Listener(broker, "a"), Listener(broker, "b")
+    first.consumer.open(1, ONLY, 10)
+    await first.until(lambda: first.saw(NothingFollows))
+    first.consumer.ack(1, first.tags(1)[:1])
+    await first.until(lambda: first.saw(Proven))
+    second.consumer.open(1, ONLY, 10)
+    first.consumer.close(1)
+    await second.until(lambda: second.saw(NothingFollows))
+    assert (["m2"], NothingFollows(1)) == (second.delivered(1), second.happened[-1])
+
+
+async def test_a_set_is_taken_away_only_when_it_is_older_and_empty(broker: Broker) -> None:
+    await broker.declare(queue(1))
+    await publish(broker, message(1))
+    with pytest.raises(PermanentError):
+        await broker.retire(*WHERE, 1)
+    await broker.declare(queue(2))
+    listener = Listener(broker, "a")
+    listener.consumer.open(1, ONLY, 10)
+    await listener.until(lambda: bool(listener.tags(1)))
+    with pytest.raises(TransientError):
+        await broker.retire(*WHERE, 1)
+    listener.consumer.ack(1, listener.tags(1))
+    await listener.until(lambda: listener.saw(Proven))
+    await broker.retire(*WHERE, 1)
+    await listener.until(lambda: listener.saw(ChannelLost))
+    await broker.retire(*WHERE, 1)
+    assert (2,) == await broker.declare(queue(2))
 
 
 async def test_the_doorbell_rings_once_for_the_first_message(broker: Broker) -> None:
@@ -207,7 +249,7 @@ async def test_dead_letters_are_kept_once_each_and_can_be_taken_away(broker: Bro
 async def test_deleting_a_queue_ends_its_channels_and_is_harmless_to_repeat(broker: Broker) -> None:
     await broker.declare(queue())
     listener = Listener(broker, "a")
-    listener.consumer.open(1, 0, 10)
+    listener.consumer.open(1, ONLY, 10)
     await broker.delete(*WHERE)
     await listener.until(lambda: listener.saw(ChannelLost))
     await broker.delete(*WHERE)

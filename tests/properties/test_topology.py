@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from backends.embedded.broker import EmbeddedBroker
 from contracts.deliveries import Delivered, Depth, Happening
 from contracts.message import Message
+from contracts.topology import Partition
 from contracts.workqueue import WorkQueue, parse_spec
 from sidecar.core.ownership import assign, standby
 
@@ -38,6 +39,10 @@ def place(partitions: int, message: Message) -> int:
     counted = asyncio.run(ready()).ready
     assert partitions == len(counted)
     return counted.index(1)
+
+
+def sets(*sizes: int) -> list[Partition]:
+    return [Partition(of, number) for of in sizes for number in range(of)]
 
 
 def message(name: str, session: str | None) -> Message:
@@ -76,15 +81,17 @@ def test_a_session_keeps_its_order_when_partitions_are_doubled(sent: list[tuple[
         await broker.declare(queue_of(COUNTS[power]))
         await broker.publish([message(name, session) for name, session in sent])
         await broker.declare(queue_of(COUNTS[power + 1]))
+        await broker.publish([message(f"later {name}", session) for name, session in sent])
         consumer = broker.consumer("default", "q", "r", take)
-        for partition in range(COUNTS[power + 1]):
-            consumer.open(partition + 1, partition, 100)
+        for channel, partition in enumerate(sets(COUNTS[power], COUNTS[power + 1]), 1):
+            consumer.open(channel, partition, 100)
         await asyncio.sleep(0)
 
     asyncio.run(doubled())
-    assert len(sent) == len(received)
+    assert 2 * len(sent) == len(received)
     for session in {session for _, session in sent if session is not None}:
-        assert [n for n, s in sent if s == session] == [m.id for m in received if m.session == session]
+        names = [name for name, other in sent if other == session]
+        assert names + [f"later {name}" for name in names] == [m.id for m in received if m.session == session]
 
 
 # Owners

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,8 +11,10 @@ import msgspec
 from backends.embedded.broker import EmbeddedBroker
 from backends.embedded.state import QueueState
 from backends.embedded.store import EmbeddedStore
+from contracts.errors import TransientError
 from contracts.message import Message
 from contracts.records import replica_name
+from contracts.topology import Partition
 from contracts.workqueue import WorkQueue, parse_spec
 from sidecar.core import events as ev
 from sidecar.core.membership import LEASE_SECONDS
@@ -147,6 +150,8 @@ class World:
         stuck = [replica.incarnation for replica in self.replicas if replica.alive and replica.draining]
         if stuck:
             raise Broken(f"draining: {stuck[0]} was asked to stop, and is still there")
+        if self.workqueue.older:
+            raise Broken(f"doubling: the set of {self.workqueue.older[0]} partitions was never seen to be empty")
         self.checker.at_the_end(self.broker, NAMESPACE, QUEUE, self.sink)
 
     def _all_settled(self) -> bool:
@@ -154,7 +159,11 @@ class World:
             return False
         depth = run(self.broker.depth(NAMESPACE, QUEUE))
         left = sum(depth.ready) or depth.unacked or depth.scheduled
-        return not left and not any(replica.alive and replica.draining for replica in self.replicas)
+        return (
+            not left
+            and not self.workqueue.older
+            and not any(replica.alive and replica.draining for replica in self.replicas)
+        )
 
     def excuse_the_lapsed(self) -> None:
         """Whoever the store has not heard of for a lease is cut off: what it runs may be run again."""
@@ -259,7 +268,7 @@ class World:
         self.store._queues[NAMESPACE, QUEUE] = new
 
     def _unsettled(self) -> list[Message]:
-        parts = self.broker._queues[NAMESPACE, QUEUE].partitions
+        parts = self.broker._queues[NAMESPACE, QUEUE].all()
         held = [message for part in parts for channel in part.line for message in channel.unacked.values()]
         return held + [message for part in parts for message in part.ready]
 
@@ -268,9 +277,35 @@ class World:
         self.clock.after(self.clock.random.uniform(0.1, 10), lambda: self.redefine(paused=False))
 
     def _double(self) -> None:
-        if self.workqueue.spec.partitions < 16:
-            self.redefine(partitions=self.workqueue.spec.partitions * 2)
-            run(self.broker.declare(self.workqueue))
+        """The broker first, as the dispatcher does it; replicas hear of it one by one, and some much later."""
+        partitions = self.workqueue.spec.partitions * self.clock.random.choice([2, 2, 4])
+        if partitions > 16:
+            return
+        spec = msgspec.structs.replace(self.workqueue.spec, partitions=partitions)
+        self._declared(msgspec.structs.replace(self.workqueue, spec=spec))
+        self.clock.after(1.0, self._retire_what_is_empty)
+
+    def _declared(self, wanted: WorkQueue) -> None:
+        *older, _ = run(self.broker.declare(wanted))
+        self.workqueue = msgspec.structs.replace(wanted, older=tuple(older))
+        for replica in self.replicas:
+            self.clock.after(self.clock.random.choice([0.0, 0.1, 5.0]), partial(self._hear, replica))
+
+    def _hear(self, replica: SimulatedReplica) -> None:
+        replica.happen(ev.Redefined(self.workqueue))
+
+    def _retire_what_is_empty(self) -> None:
+        """As the scaler does it."""
+        emptied = run(self.store.emptied(NAMESPACE, QUEUE))
+        for of in self.workqueue.older:
+            if all(Partition(of, number) in emptied for number in range(of)):
+                try:
+                    run(self.broker.retire(NAMESPACE, QUEUE, of))
+                except TransientError:
+                    continue  # an ack is on its way, or was lost
+                self._declared(self.workqueue)
+        if self.workqueue.older:
+            self.clock.after(1.0, self._retire_what_is_empty)
 
     def redefine(self, resume: bool = False, **changes: Any) -> None:
         """The queue's owner changes its spec, or resumes what has halted; everybody hears of it."""
@@ -280,7 +315,7 @@ class World:
             self.checker.resumed()
         self.workqueue = msgspec.structs.replace(self.workqueue, spec=spec, resumes=resumes)
         for replica in self.replicas:
-            replica.happen(ev.Redefined(self.workqueue))
+            self._hear(replica)
 
     def _calm(self) -> None:
         """The faults have stopped; somebody is there to do the work, and operators look after what is stuck."""

@@ -21,6 +21,7 @@ from contracts.message import DeadLetter, Message
 from contracts.problems import BASE, MEDIA_TYPE
 from contracts.records import Attempt, Ending, Record, Report, State
 from contracts.tokens import derive_keys
+from contracts.topology import Partition
 from dispatcher.runtime import Dispatcher
 
 REPLICA = "replica-0#1"
@@ -191,7 +192,7 @@ class Worker:
         self._epochs: dict[str, Claimed] = {}
         self._nonce = 0
         for partition in range(partitions):
-            self._consumer.open(partition + 1, partition, 1000)
+            self._consumer.open(partition + 1, Partition(partitions, partition), 1000)
 
     def _happen(self, happenings: list[Happening]) -> None:
         for happening in happenings:

@@ -7,6 +7,7 @@ import pytest
 from contracts.deliveries import Delivered, Happening
 from contracts.message import Message
 from contracts.records import State
+from contracts.topology import Partition
 from tests.system.callback_scene import Stage, Told, stage
 from tests.system.sidecar_scene import until, until_read
 from tests.system.test_sidecar_handler_scene import reply
@@ -20,7 +21,7 @@ async def held(on: Stage, count: int = 1) -> list[Message]:
     await on.scene.settled()
     happened: list[Happening] = []
     consumer = on.scene.broker.consumer("default", "other", "reader", happened.extend)
-    consumer.open(1, 0, 10_000)
+    consumer.open(1, Partition(1, 0), 10_000)
     await until(lambda: len(happened) >= count)
     consumer.stop()
     return [one.message for one in happened if isinstance(one, Delivered)]

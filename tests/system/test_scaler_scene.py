@@ -16,6 +16,7 @@ from contracts.errors import TransientError
 from contracts.fence import Renew
 from contracts.message import Message
 from contracts.records import Report, Scale
+from contracts.topology import Partition
 from contracts.workqueue import WorkQueue, parse_spec
 from scaler.runtime import QueueScaler
 from scaler.telemetry import Telemetry
@@ -94,7 +95,7 @@ class Scene:
         self.scaler = QueueScaler(
             self.workqueue(),
             broker=self.broker,
-            views=self.store,
+            store=self.store,
             workloads=self.replicas,
             telemetry=Telemetry(self.registry),
             on_decision=lambda *decision: self.decisions.append(decision),
@@ -114,7 +115,7 @@ class Scene:
         """All that waits is handled."""
         consumer = self.broker.consumer(*WHERE, "worker", lambda happenings: None)
         for partition in range(self.scaler.workqueue.spec.partitions):
-            consumer.open(partition + 1, partition, 1000)
+            consumer.open(partition + 1, Partition(self.scaler.workqueue.spec.partitions, partition), 1000)
             consumer.ack(partition + 1, range(1, 1001))
         consumer.stop()
 

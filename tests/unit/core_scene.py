@@ -166,7 +166,7 @@ class CoreScene:
 
     def opened(self) -> list[tuple[int, int]]:
         """The channels opened since it was asked last, each with its partition."""
-        return [(effect.channel, effect.partition) for effect in self.taken(fx.OpenChannel)]
+        return [(effect.channel, effect.partition.number) for effect in self.taken(fx.OpenChannel)]
 
     def closed(self) -> list[int]:
         return [effect.channel for effect in self.taken(fx.CloseChannel)]

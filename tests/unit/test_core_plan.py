@@ -76,7 +76,9 @@ def test_what_comes_up_during_a_renewal_asks_for_another_one(event: ev.Event) ->
 
 def test_partitions_are_shared_with_whoever_joins() -> None:
     scene = CoreScene({"partitions": 4})
-    assert [(1, 0), (2, 1), (3, 2), (4, 3)] == [(effect.channel, effect.partition) for effect in scene.opened_at_start]
+    assert [(1, 0), (2, 1), (3, 2), (4, 3)] == [
+        (effect.channel, effect.partition.number) for effect in scene.opened_at_start
+    ]
     scene.join()
     assert (ME, ME, OTHER, OTHER) == scene.state.plan.owners
     assert [3, 4] == scene.closed()

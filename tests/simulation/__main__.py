@@ -11,13 +11,14 @@ from collections.abc import Collection
 from functools import partial
 
 from tests.simulation.mistakes_of_calls import OF_CALLS
+from tests.simulation.mistakes_of_doubling import OF_DOUBLING
 from tests.simulation.mistakes_of_endings import OF_ENDINGS
 from tests.simulation.mistakes_of_the_store import OF_THE_STORE
 from tests.simulation.mutations import applied
 from tests.simulation.trace import diagram
 from tests.simulation.world import KINDS, World
 
-MUTATIONS = (*OF_THE_STORE, *OF_ENDINGS, *OF_CALLS)
+MUTATIONS = (*OF_THE_STORE, *OF_ENDINGS, *OF_CALLS, *OF_DOUBLING)
 
 
 def replay_command(seed: int, force: Collection[str] = ()) -> str:

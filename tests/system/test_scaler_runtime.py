@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from contracts.fence import Leave
+from contracts.fence import Emptied, Leave
 from contracts.records import Report
-from tests.system.sidecar_scene import WHERE, until
+from contracts.topology import Partition
+from tests.system.sidecar_scene import WHERE, until, until_read
 from tests.system.test_scaler_scene import QUICK, scene
 
 
@@ -173,3 +175,23 @@ class TestWhatIsTold:
             await stage.asleep()
             assert (1.0, 2.0) == (stage.value("wakes_total"), stage.value("decisions_total"))
             assert 0.0 == stage.value("backlog_messages")
+
+
+class TestOlderSetsOfPartitions:
+    async def test_one_is_taken_away_once_nothing_is_left_in_any_of_its_partitions(self) -> None:
+        async with scene(partitions=2) as stage:
+            doubled = stage.workqueue(partitions=4)
+            assert (2, 4) == await stage.broker.declare(doubled)
+            stage.scaler.redefine(msgspec.structs.replace(doubled, older=(2,)))
+            await stage.report("orders-1#a", Report())
+            first, second = (Emptied(Partition(2, number), []) for number in (0, 1))
+            left = Emptied(Partition(2, 1), ["s:long"])
+            await stage.store.turn(*WHERE, "orders-1#a", [first, left])
+            await stage.asleep()
+            assert (2, 4) == await stage.broker.declare(doubled)
+            await stage.store.turn(*WHERE, "orders-1#a", [second])
+            stage.scaler.redefine(msgspec.structs.replace(doubled, older=(2,)))
+            kept = await until_read(lambda: stage.store.get(*WHERE), bool)
+            assert kept is not None
+            assert ((), 4) == (kept.older, kept.spec.partitions)
+            assert (4,) == await stage.broker.declare(doubled)

@@ -6,7 +6,6 @@ import pytest
 
 from contracts.fence import Propose, Renew, Replanned
 from contracts.records import Plan, Report
-from contracts.workqueue import WorkQueue, parse_spec
 from sidecar.core import events as ev
 from sidecar.core.membership import HANDOVER_SECONDS, STEP_IN_SECONDS
 from tests.unit.core_scene import FAILED, ME, OTHER, CoreScene, message, operations
@@ -107,12 +106,6 @@ def test_a_plan_that_was_proposed_too_late_is_not_followed() -> None:
     scene.catch_up()
     scene.wait(0.6)
     assert [1] == scene.closed()
-
-
-def test_more_partitions_are_planned_at_once() -> None:
-    scene = CoreScene({"partitions": 1})
-    scene.turn(ev.Redefined(WorkQueue(name="q", spec=parse_spec({"partitions": 2}))))
-    assert [(2, 1)] == scene.opened()
 
 
 # Handing over

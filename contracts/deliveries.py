@@ -7,7 +7,7 @@ import msgspec
 from contracts.message import Message
 
 
-class Delivered(msgspec.Struct, frozen=True):
+class Delivered(msgspec.Struct, frozen=True, gc=False):
     """A message, unsettled until its tag is acked on this channel. Tags rise within a channel."""
 
     channel: int
@@ -15,21 +15,21 @@ class Delivered(msgspec.Struct, frozen=True):
     message: Message
 
 
-class ChannelLost(msgspec.Struct, frozen=True):
+class ChannelLost(msgspec.Struct, frozen=True, gc=False):
     """The channel has ended, whoever ended it: what was not acked on it goes back to the queue's head, in order."""
 
     channel: int
     reason: str
 
 
-class Proven(msgspec.Struct, frozen=True):
+class Proven(msgspec.Struct, frozen=True, gc=False):
     """The broker has provably taken these acks."""
 
     channel: int
     tags: list[int]
 
 
-class NothingFollows(msgspec.Struct, frozen=True):
+class NothingFollows(msgspec.Struct, frozen=True, gc=False):
     """All that the partition will ever hold was delivered on this channel: the queue has a newer set of partitions.
 
     Said again on each channel that is served with the partition, behind what it is given.
@@ -41,7 +41,7 @@ class NothingFollows(msgspec.Struct, frozen=True):
 Happening = Delivered | ChannelLost | Proven | NothingFollows
 
 
-class Depth(msgspec.Struct, frozen=True, kw_only=True):
+class Depth(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How many messages a queue holds. ``unacked`` over all; ``dead`` its dead letters.
 
     ``ready`` is per partition of the newest set; what older sets hold is counted to the partition of the same number.

@@ -13,7 +13,7 @@ from contracts.records import Attempt, Ending, Plan, Progress, Report, SessionSt
 from contracts.topology import Partition
 
 
-class Renew(msgspec.Struct, frozen=True):
+class Renew(msgspec.Struct, frozen=True, gc=False):
     """I am alive, and this is how I am; the lease starts anew. ``member=False``: plan without me, I am draining.
 
     Answered by ``Renewed``.
@@ -24,7 +24,7 @@ class Renew(msgspec.Struct, frozen=True):
     member: bool = True
 
 
-class Claim(msgspec.Struct, frozen=True):
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """May I call the handler with this message?
 
     ``nonce`` names this try (unique within the incarnation), so that a repeat is known; ``max_concurrent`` bounds
@@ -43,7 +43,7 @@ class Claim(msgspec.Struct, frozen=True):
     of: int = 0
 
 
-class Assert(msgspec.Struct, frozen=True):
+class Assert(msgspec.Struct, frozen=True, gc=False):
     """I am running this attempt, which you allowed and have forgotten: take it down again.
 
     ``in_place``: the message was redriven in its place, so that its delivery is of an earlier generation.
@@ -61,14 +61,14 @@ class Assert(msgspec.Struct, frozen=True):
     in_place: bool
 
 
-class StateWrite(msgspec.Struct, frozen=True):
+class StateWrite(msgspec.Struct, frozen=True, gc=False):
     """What becomes of the session's state with the commit; None deletes it."""
 
     state: SessionState | None
     keep_seconds: float
 
 
-class Commit(msgspec.Struct, frozen=True):
+class Commit(msgspec.Struct, frozen=True, gc=False):
     """The message has ended: outcome, emitted messages and session state in one step.
 
     ``attempt`` is None where it ended without a call. ``block``: a dead one holds its session until it is redriven or
@@ -84,7 +84,7 @@ class Commit(msgspec.Struct, frozen=True):
     block: bool = False
 
 
-class Fail(msgspec.Struct, frozen=True):
+class Fail(msgspec.Struct, frozen=True, gc=False):
     """The attempt has ended and the message has not: a failure, or an interruption. Due again at ``due_at`` (Unix).
 
     Answered by ``Done``, ``Fenced`` or ``Forgotten``.
@@ -97,14 +97,14 @@ class Fail(msgspec.Struct, frozen=True):
     due_at: float
 
 
-class Withdraw(msgspec.Struct, frozen=True):
+class Withdraw(msgspec.Struct, frozen=True, gc=False):
     """The claimed attempt was never made: as if it had not been claimed. Answers as ``Fail`` has."""
 
     message: Message
     epoch: int
 
 
-class Advance(msgspec.Struct, frozen=True):
+class Advance(msgspec.Struct, frozen=True, gc=False):
     """The attempt goes on: the handler has accepted it, or says how far it is. Answers as ``Fail`` has."""
 
     message: Message
@@ -113,14 +113,14 @@ class Advance(msgspec.Struct, frozen=True):
     progress: Progress | None
 
 
-class ReadState(msgspec.Struct, frozen=True):
+class ReadState(msgspec.Struct, frozen=True, gc=False):
     """The state of the session that this attempt holds. Answered by ``StateFound``, ``Fenced`` or ``Forgotten``."""
 
     message: Message
     epoch: int
 
 
-class Recall(msgspec.Struct, frozen=True):
+class Recall(msgspec.Struct, frozen=True, gc=False):
     """How did this attempt end? Answered by ``Recalled``."""
 
     id: str
@@ -129,27 +129,27 @@ class Recall(msgspec.Struct, frozen=True):
     epoch: int
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """All that the ending asks for is published: a redelivery need not do it again. Answered by ``Done``."""
 
     id: str
     generation: int
 
 
-class Settle(msgspec.Struct, frozen=True):
+class Settle(msgspec.Struct, frozen=True, gc=False):
     """The broker has provably forgotten these deliveries: from now on their records may expire. Answer: ``Done``."""
 
     ids: list[tuple[str, int]]
     keep_seconds: float
 
 
-class Propose(msgspec.Struct, frozen=True):
+class Propose(msgspec.Struct, frozen=True, gc=False):
     """A plan to follow the one of ``plan.version - 1``. Answered by ``Planned`` with the plan that holds."""
 
     plan: Plan
 
 
-class Emptied(msgspec.Struct, frozen=True):
+class Emptied(msgspec.Struct, frozen=True, gc=False):
     """Nothing follows in this partition of an older set, and all that is left of it belongs to these lanes.
 
     Said again as they become fewer, down to none. What is left only ever gets less, so that the store keeps what all
@@ -160,7 +160,7 @@ class Emptied(msgspec.Struct, frozen=True):
     lanes: list[str]
 
 
-class Leave(msgspec.Struct, frozen=True):
+class Leave(msgspec.Struct, frozen=True, gc=False):
     """I stop: my lease ends, and what I hold is free. Answered by ``Done``."""
 
 
@@ -182,7 +182,7 @@ Operation = (
 )
 
 
-class Renewed(msgspec.Struct, frozen=True):
+class Renewed(msgspec.Struct, frozen=True, gc=False):
     """The live incarnations to plan with, sorted, and the plan that holds.
 
     ``life`` tells one life of the store from another: a new one has forgotten every attempt, and replicas assert
@@ -197,7 +197,7 @@ class Renewed(msgspec.Struct, frozen=True):
     emptied: frozenset[Partition] = frozenset()
 
 
-class Claimed(msgspec.Struct, frozen=True):
+class Claimed(msgspec.Struct, frozen=True, gc=False):
     """The attempt is recorded and yours: call the handler.
 
     ``failures`` and ``interruptions`` count the attempts before this one that ended so. ``generation`` is newer than
@@ -211,7 +211,7 @@ class Claimed(msgspec.Struct, frozen=True):
     generation: int
 
 
-class Ended(msgspec.Struct, frozen=True):
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """The message has ended already: finish what its ending asks for, ack it, and do not call the handler.
 
     ``ending`` is None where only the fact is left, not what it was (a twin of an earlier generation). ``marked``:
@@ -226,7 +226,7 @@ class Ended(msgspec.Struct, frozen=True):
     generation: int = 1
 
 
-class HeldBy(msgspec.Struct, frozen=True):
+class HeldBy(msgspec.Struct, frozen=True, gc=False):
     """Another attempt holds this session, or earlier messages of it are left in an older set of partitions.
 
     The store tells you when it is free; ask again all the same now and then. ``replica`` is empty in the second case.
@@ -235,47 +235,47 @@ class HeldBy(msgspec.Struct, frozen=True):
     replica: str
 
 
-class Full(msgspec.Struct, frozen=True):
+class Full(msgspec.Struct, frozen=True, gc=False):
     """As many attempts run as the queue allows. You are told when there is room; ask again now and then."""
 
 
-class Later(msgspec.Struct, frozen=True):
+class Later(msgspec.Struct, frozen=True, gc=False):
     """Not yet: it is not due, or the store is in quarantine. Wait so many seconds."""
 
     seconds: float
 
 
-class Idle(msgspec.Struct, frozen=True):
+class Idle(msgspec.Struct, frozen=True, gc=False):
     """It has not ended, and you asked not to start it."""
 
 
-class StateFound(msgspec.Struct, frozen=True):
+class StateFound(msgspec.Struct, frozen=True, gc=False):
     """The session's state as it is committed; None where there is none."""
 
     state: SessionState | None
 
 
-class Recalled(msgspec.Struct, frozen=True):
+class Recalled(msgspec.Struct, frozen=True, gc=False):
     """The outcome of an attempt that has ended: ack, retry, dead-letter or interrupted. None: not known as ended."""
 
     outcome: str | None
 
 
-class Planned(msgspec.Struct, frozen=True):
+class Planned(msgspec.Struct, frozen=True, gc=False):
     """The plan that holds after a proposal."""
 
     plan: Plan
 
 
-class Done(msgspec.Struct, frozen=True):
+class Done(msgspec.Struct, frozen=True, gc=False):
     """It is so."""
 
 
-class Fenced(msgspec.Struct, frozen=True):
+class Fenced(msgspec.Struct, frozen=True, gc=False):
     """Somebody else owns this now, or your lease is unknown: nothing was written."""
 
 
-class Forgotten(msgspec.Struct, frozen=True):
+class Forgotten(msgspec.Struct, frozen=True, gc=False):
     """This epoch is of an earlier life of the store: assert what you run, then say it again."""
 
 
@@ -302,20 +302,20 @@ FULL = Full()
 IDLE = Idle()
 
 
-class Freed(msgspec.Struct, frozen=True):
+class Freed(msgspec.Struct, frozen=True, gc=False):
     """Pushed to a replica that was answered ``HeldBy`` (``lane`` named) or ``Full`` (``lane`` None): ask again."""
 
     lane: str | None
 
 
-class Revoked(msgspec.Struct, frozen=True):
+class Revoked(msgspec.Struct, frozen=True, gc=False):
     """Pushed to the replica whose attempt was ended for it: an operator released or skipped its session."""
 
     lane: str
     epoch: int
 
 
-class Replanned(msgspec.Struct, frozen=True):
+class Replanned(msgspec.Struct, frozen=True, gc=False):
     """Pushed to every replica: the plan or the members have changed, renew to see them."""
 
 

@@ -13,7 +13,7 @@ WIRE_VERSION: Final = 1
 DEFAULT_CONTENT_TYPE: Final = "application/octet-stream"
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One message of one queue.
 
     Identity is (namespace, queue, id, generation): redriving raises the generation. Times are Unix seconds.
@@ -46,7 +46,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return msgspec.structs.replace(self, generation=generation)
 
 
-class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message that ended dead, with the reason in words, as the dead-letter queue holds it.
 
     ``kept_by`` names the queue whose dead letters hold it where that is not the message's own: an emitted message

@@ -31,7 +31,7 @@ class State(StrEnum):
 _FINAL = frozenset({State.SUCCEEDED, State.DEAD, State.CANCELLED, State.EXPIRED})
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One call of the handler. ``outcome`` is absent while it runs; ``body`` is cut."""
 
     attempt: int
@@ -43,7 +43,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     body: str = ""
 
 
-class Ending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Ending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """How a message ended: its final state and what the handler said last. ``reason`` is empty on success."""
 
     state: State
@@ -54,14 +54,14 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     body: bytes = b""
 
 
-class Progress(msgspec.Struct, frozen=True):
+class Progress(msgspec.Struct, frozen=True, gc=False):
     """How far the handler says it is: 0 to 100 percent, and a note for people."""
 
     percent: float | None = None
     note: str = ""
 
 
-class SessionState(msgspec.Struct, frozen=True):
+class SessionState(msgspec.Struct, frozen=True, gc=False):
     """What a handler keeps under a session. ``etag`` is a strong validator of the bytes and their type."""
 
     body: bytes
@@ -73,7 +73,7 @@ class SessionState(msgspec.Struct, frozen=True):
         return f'"{digest.hexdigest()}"'
 
 
-class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Record(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """A message as the store knows it: the truth about attempts and endings, and what readers are shown."""
 
     id: str
@@ -94,7 +94,7 @@ class Record(msgspec.Struct, kw_only=True, omit_defaults=True):
     ending: Ending | None = None
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class Report(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a replica says of itself at each renewal.
 
     ``lanes``: sessions (and sessionless messages) in its windows; ``handled`` and ``busy_seconds`` only ever rise;
@@ -114,14 +114,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     waiting: list[tuple[str | None, str, int]] = []
 
 
-class Replica(msgspec.Struct, frozen=True, kw_only=True):
+class Replica(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A live replica: its incarnation (pod and process start, told apart by a suffix) and its last report."""
 
     incarnation: str
     report: Report
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A session (or sessionless message) that an attempt holds right now."""
 
     session: str | None
@@ -131,14 +131,14 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct, frozen=True, gc=False):
     """Which incarnation owns each partition: ``owners[partition]``, None before anybody does."""
 
     version: int = 0
     owners: tuple[str | None, ...] = ()
 
 
-class Scale(msgspec.Struct, frozen=True, kw_only=True):
+class Scale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How the scaler sees a queue: replicas observed and desired, why, and the rates it measured (per second)."""
 
     observed: int = 0

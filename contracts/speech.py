@@ -18,7 +18,7 @@ MAX_STATE_BYTES = 1024 * 1024
 MAX_RESULT_BYTES = 16 * 1024 * 1024
 
 
-class Speaker(msgspec.Struct, frozen=True):
+class Speaker(msgspec.Struct, frozen=True, gc=False):
     """The attempt that a token stands for."""
 
     id: str
@@ -27,20 +27,20 @@ class Speaker(msgspec.Struct, frozen=True):
     epoch: int
 
 
-class Beat(msgspec.Struct, frozen=True):
+class Beat(msgspec.Struct, frozen=True, gc=False):
     """Still at work; how far, if it says so."""
 
     progress: Progress
 
 
-class Complete(msgspec.Struct, frozen=True):
+class Complete(msgspec.Struct, frozen=True, gc=False):
     """The message is done, with this result."""
 
     content_type: str | None = None
     body: bytes = b""
 
 
-class GiveUp(msgspec.Struct, frozen=True):
+class GiveUp(msgspec.Struct, frozen=True, gc=False):
     """The attempt has failed: ``retry``, after ``retry_after`` if it is given (a raw header), or ``dead-letter``."""
 
     outcome: str = "retry"
@@ -48,17 +48,17 @@ class GiveUp(msgspec.Struct, frozen=True):
     body: bytes = b""
 
 
-class Emit(msgspec.Struct, frozen=True):
+class Emit(msgspec.Struct, frozen=True, gc=False):
     """Send this message if and only if the one at work is acked, once."""
 
     message: Message
 
 
-class ReadSession(msgspec.Struct, frozen=True):
+class ReadSession(msgspec.Struct, frozen=True, gc=False):
     """The session's state, with what this attempt has written to it."""
 
 
-class WriteSession(msgspec.Struct, frozen=True):
+class WriteSession(msgspec.Struct, frozen=True, gc=False):
     """Write (or with None delete) the session's state if and only if the message is acked.
 
     ``if_match`` and ``if_none_match`` are raw headers (RFC 9110, 13.1).
@@ -85,7 +85,7 @@ class Refusal(StrEnum):
     """The condition of ``If-Match`` or ``If-None-Match`` does not hold: 412."""
 
 
-class Heard(msgspec.Struct, frozen=True):
+class Heard(msgspec.Struct, frozen=True, gc=False):
     """The answer: it counts (``refusal`` None), with the state where that was asked for; or why it does not."""
 
     refusal: Refusal | None = None

@@ -17,7 +17,7 @@ ATTEMPTS_KEPT = 50
 BURST_SECONDS = 0.1
 
 
-class Kept(Record, kw_only=True):
+class Kept(Record, kw_only=True, gc=False):
     """A record with what only the store itself needs.
 
     ``open_by`` is the replica of an attempt that was started and has not ended, since ``opened_at``; ``ended_epoch``

@@ -21,14 +21,14 @@ class Now(msgspec.Struct, frozen=True, gc=False):
     wall: float
 
 
-class Replied(msgspec.Struct, frozen=True):
+class Replied(msgspec.Struct, frozen=True, gc=False):
     """The store's answers to the operations of ``AskStore(ref)``, in order."""
 
     ref: int
     replies: list[Reply]
 
 
-class StoreFailed(msgspec.Struct, frozen=True):
+class StoreFailed(msgspec.Struct, frozen=True, gc=False):
     """It is not known whether the operations of ``AskStore(ref)`` were applied."""
 
     ref: int
@@ -45,7 +45,7 @@ class Fate(IntEnum):
     """There is no such queue."""
 
 
-class Sent(msgspec.Struct, frozen=True):
+class Sent(msgspec.Struct, frozen=True, gc=False):
     """What became of each thing of ``Publish(ref)``, ``Bury(ref)`` or ``Delay(ref)``."""
 
     ref: int
@@ -59,14 +59,14 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
     answer: Answer | NoAnswer
 
 
-class BatchAnswered(msgspec.Struct, frozen=True):
+class BatchAnswered(msgspec.Struct, frozen=True, gc=False):
     """A call with several messages has ended: an answer for each, or why the batch failed as a whole."""
 
     call: int
     answers: list[Answer | NoAnswer] | NoAnswer
 
 
-class Spoken(msgspec.Struct, frozen=True):
+class Spoken(msgspec.Struct, frozen=True, gc=False):
     """The handler speaks for an attempt; answered by ``AnswerSpeech(ref)``."""
 
     ref: int
@@ -74,13 +74,13 @@ class Spoken(msgspec.Struct, frozen=True):
     words: Words
 
 
-class HandlerReady(msgspec.Struct, frozen=True):
+class HandlerReady(msgspec.Struct, frozen=True, gc=False):
     """The handler passed /healthz and /init, with what its answer turned on: it can be called."""
 
     options: Options = NO_OPTIONS
 
 
-class HandlerGone(msgspec.Struct, frozen=True):
+class HandlerGone(msgspec.Struct, frozen=True, gc=False):
     """The handler cannot be called until it is ready again; ``reason`` says why, for people.
 
     ``died``: its process is gone, and with it all that it had accepted.
@@ -90,19 +90,19 @@ class HandlerGone(msgspec.Struct, frozen=True):
     died: bool = False
 
 
-class Pushed(msgspec.Struct, frozen=True):
+class Pushed(msgspec.Struct, frozen=True, gc=False):
     """The store tells what this replica waits for."""
 
     push: Push
 
 
-class Redefined(msgspec.Struct, frozen=True):
+class Redefined(msgspec.Struct, frozen=True, gc=False):
     """The queue's definition has changed."""
 
     workqueue: WorkQueue
 
 
-class Drain(msgspec.Struct, frozen=True):
+class Drain(msgspec.Struct, frozen=True, gc=False):
     """Stop: start nothing, finish what runs until ``deadline`` (monotonic), then leave."""
 
     deadline: float

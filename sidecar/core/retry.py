@@ -18,18 +18,18 @@ from contracts.workqueue import Backoff, DeliveryPolicy
 JITTER = 0.2
 
 
-class Again(msgspec.Struct, frozen=True):
+class Again(msgspec.Struct, frozen=True, gc=False):
     """Another attempt at ``due_at`` (Unix seconds)."""
 
     due_at: float
     interrupted: bool
 
 
-class Undone(msgspec.Struct, frozen=True):
+class Undone(msgspec.Struct, frozen=True, gc=False):
     """No attempt was made at all."""
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The handler finishes it later."""
 
 
@@ -67,13 +67,16 @@ def cut(body: bytes) -> str:
 
 def shown(answer: Answer) -> str:
     """What an attempt keeps of an answer, for people: the body, and an outcome that nobody knows."""
-    said, reason = cut(answer.body), judge(answer).reason
+    said = cut(answer.body)
+    if answer.outcome is None:
+        return said
+    reason = judge(answer).reason
     if not reason.startswith("unknown "):
         return said
     return f"{reason}: {said}" if said else reason
 
 
-class Past(msgspec.Struct, frozen=True):
+class Past(msgspec.Struct, frozen=True, gc=False):
     """The message's earlier attempts: how many ended as failures, and how many as interruptions."""
 
     message_id: str

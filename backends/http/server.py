@@ -20,10 +20,17 @@ _OPTIONS: dict[str, Any] = {
     "lingering_time": 2.0,  # how long the rest of a refused body is read, so that the refusal arrives
 }
 _BACKLOG = 1024
+_STOP_SECONDS = 5.0
+"""Thousands may wait for an answer when it stops, and get one; who does not read his is cut off."""
 
 
 class _Protocol(web.RequestHandler):
     """A connection that answers what is no HTTP with a problem too."""
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """One whose time is over while it is being answered is cut off, and aiohttp trips over that: no fault of ours."""
+        if not isinstance(kw.get("exc_info"), asyncio.InvalidStateError):
+            super().log_exception(*args, **kw)
 
     def handle_error(
         self,
@@ -53,7 +60,7 @@ class Server:
     """Serves an application until ``stop``."""
 
     def __init__(self, app: web.Application, host: str, port: int) -> None:
-        self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=1.0, **_OPTIONS)
+        self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=_STOP_SECONDS, **_OPTIONS)
         self._host = host
         self._port = port
         self._listening: asyncio.Server | None = None
@@ -86,7 +93,7 @@ class Server:
         return f"{place} cannot be opened: {error.strerror or error}"
 
     async def stop(self) -> None:
-        """Takes no more connections, lets what is being answered end for a second, and closes. Harmless to repeat."""
+        """Takes no more connections, lets what is being answered end for a while, and closes. Harmless to repeat."""
         if self._listening is not None:
             self._listening.close()
             self._listening = None

@@ -29,7 +29,9 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 
     ``nonce`` names this try (unique within the incarnation), so that a repeat is known; ``max_concurrent`` bounds
     the attempts of the whole queue, ``rate`` their starts a second (0: no limit); ``start=False`` only asks how the
-    message ended, and never starts an attempt; ``of`` is the size of the set of partitions that it came by.
+    message ended, and never starts an attempt; ``of`` is the size of the set of partitions that it came by;
+    ``seen`` the highest epoch that the replica was ever given, above which the next one is: a store that has lost its last
+    moments does not give the same one twice; ``life`` the life of the store that the claim is made in (0: any).
     Answered by ``Claimed``, ``Ended``, ``HeldBy``, ``Full``, ``Later``, ``Idle`` (not ended, and not started) or
     ``Fenced``.
     """
@@ -41,6 +43,8 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     start: bool = True
     rate: float = 0.0
     of: int = 0
+    seen: int = 0
+    life: int = 0
 
 
 class Assert(msgspec.Struct, frozen=True, gc=False):
@@ -160,6 +164,15 @@ class Emptied(msgspec.Struct, frozen=True, gc=False):
     lanes: list[str]
 
 
+class Disown(msgspec.Struct, frozen=True, gc=False):
+    """I know nothing of this hold that is in my name: it is of a call that was given up and came late, or of a moment
+    that the store has lost. Its attempt counts as an interruption, unless the epoch is not current. Answer: ``Done``.
+    """
+
+    lane: str
+    epoch: int
+
+
 class Leave(msgspec.Struct, frozen=True, gc=False):
     """I stop: my lease ends, and what I hold is free. Answered by ``Done``."""
 
@@ -178,6 +191,7 @@ Operation = (
     | Settle
     | Propose
     | Emptied
+    | Disown
     | Leave
 )
 
@@ -187,7 +201,8 @@ class Renewed(msgspec.Struct, frozen=True, gc=False):
 
     ``life`` tells one life of the store from another: a new one has forgotten every attempt, and replicas assert
     what they run. Nobody is allowed anything else for ``quarantine_seconds`` more. ``emptied`` are the partitions of older
-    sets of which no more is left than the store knows of: what followed them may be consumed.
+    sets of which no more is left than the store knows of: what followed them may be consumed. ``holds`` are the lanes that
+    are held in your name, each with the nonce and the epoch of its hold.
     """
 
     members: tuple[str, ...]
@@ -195,6 +210,7 @@ class Renewed(msgspec.Struct, frozen=True, gc=False):
     life: int = 0
     quarantine_seconds: float = 0.0
     emptied: frozenset[Partition] = frozenset()
+    holds: tuple[tuple[str, int, int], ...] = ()
 
 
 class Claimed(msgspec.Struct, frozen=True, gc=False):

@@ -17,6 +17,7 @@ from contracts.fence import (
     Claim,
     Claimed,
     Commit,
+    Disown,
     Emptied,
     Ended,
     Fail,
@@ -40,6 +41,9 @@ from contracts.fence import (
 )
 from contracts.message import Message
 from contracts.records import State, replica_name
+
+PUBLISHING_SECONDS = 15.0
+"""For so long nobody else publishes what an ending asks for."""
 
 
 class Now:
@@ -71,7 +75,8 @@ def _renew(state: QueueState, incarnation: str, op: Renew, now: Now) -> Reply:
     if members != before:
         state.announce(but=incarnation)
     quarantine = state.quarantine_seconds(now.monotonic)
-    return Renewed(members, state.plan, state.life, quarantine, frozenset(state.emptied))
+    holds = tuple((lock.lane, lock.nonce, lock.epoch) for lock in member.locks.values())
+    return Renewed(members, state.plan, state.life, quarantine, frozenset(state.emptied), holds)
 
 
 def _claim(state: QueueState, incarnation: str, op: Claim, now: Now) -> Reply:
@@ -81,7 +86,7 @@ def _claim(state: QueueState, incarnation: str, op: Claim, now: Now) -> Reply:
     if lock is not None and lock.is_of(incarnation, op.nonce, message):
         # A repeat, its answer was lost: known even past the lease, so that what it holds can be given back.
         return _claimed(lock, state.records[message.id])
-    if not state.alive(incarnation, now.monotonic):
+    if not state.alive(incarnation, now.monotonic) or op.life not in (0, state.life):
         return FENCED
     record = state.record_of(message)
     if record.generation > message.generation and not record.in_place:
@@ -103,12 +108,18 @@ def _claim(state: QueueState, incarnation: str, op: Claim, now: Now) -> Reply:
 
 
 def _found_ended(state: QueueState, incarnation: str, record: Kept, lane: str, now: Now) -> Reply:
-    """One replica at a time publishes what an ending asks for, so that no dead letter comes back after its redrive."""
+    """One replica at a time publishes what an ending asks for, so that no dead letter comes back after its redrive.
+
+    For a lease at most: whoever has it may have lost the delivery since, and know nothing of it.
+    """
     publisher = record.publisher
-    if not record.marked and publisher not in (None, incarnation) and state.alive(str(publisher), now.monotonic):
+    taken = publisher not in (None, incarnation) and record.published_until > now.monotonic
+    if taken and not record.marked and state.alive(str(publisher), now.monotonic):
         state.await_lane(lane, incarnation)
         return HeldBy(replica_name(str(publisher)))
-    record.publisher = incarnation
+    record.publisher, record.published_until = incarnation, now.monotonic + PUBLISHING_SECONDS
+    if record.blocks:
+        state.heads[lane] = record.id
     return _ended(record)
 
 
@@ -122,6 +133,8 @@ def _start(state: QueueState, incarnation: str, op: Claim, record: Kept, now: No
     if op.rate and (wait := state.pace(op.rate, now.monotonic)):
         return Later(wait)
     _close_open_attempt(state, record, now)
+    if life_of(op.seen) == state.life:
+        state.epoch = max(state.epoch, op.seen)
     record.attempt += 1
     record.open_by, record.opened_at = incarnation, op.at
     return _hold(state, incarnation, op.nonce, op.message, record, op.at)
@@ -202,7 +215,7 @@ def _commit(state: QueueState, incarnation: str, op: Commit, now: Now) -> Reply:
     record.ending, record.emitted = op.ending, op.emitted
     state.become(record, op.ending.state, now.wall)
     record.marked = not op.emitted and record.state is not State.DEAD
-    record.publisher = incarnation
+    record.publisher, record.published_until = incarnation, now.monotonic + PUBLISHING_SECONDS
     if op.write is not None and op.message.session is not None:
         state.write(op.message.session, op.write, now.monotonic)
     record.blocks = op.block and op.message.session is not None
@@ -284,6 +297,16 @@ def _emptied(state: QueueState, incarnation: str, op: Emptied, now: Now) -> Repl
     return DONE
 
 
+def _disown(state: QueueState, incarnation: str, op: Disown, now: Now) -> Reply:
+    lock = state.locks.get(op.lane)
+    if lock is not None and (lock.owner, lock.epoch) == (incarnation, op.epoch):
+        record = state.records[lock.message_id]
+        state.interrupt(record, now.wall)
+        state.become(record, State.RETRYING, now.wall)
+        state.unlock(lock)
+    return DONE
+
+
 def _leave(state: QueueState, incarnation: str, op: Leave, now: Now) -> Reply:
     member = state.members.get(incarnation)
     if member is not None:
@@ -308,5 +331,6 @@ _STEPS: dict[type, Callable[[QueueState, str, Any, Now], Reply]] = {
     Settle: _settle,
     Propose: _propose,
     Emptied: _emptied,
+    Disown: _disown,
     Leave: _leave,
 }

@@ -22,7 +22,7 @@ class Kept(Record, kw_only=True, gc=False):
 
     ``open_by`` is the replica of an attempt that was started and has not ended, since ``opened_at``; ``ended_epoch``
     the epoch of the last attempt that did end, by which a repeated commit is known. ``emitted`` waits to be
-    published by the ``publisher`` until the record is ``marked``; one that ``blocks`` holds its session though it is dead; ``in_place``:
+    published by the ``publisher``, until ``published_until`` (monotonic) by nobody else, until the record is ``marked``; one that ``blocks`` holds its session though it is dead; ``in_place``:
     the newer generation is the delivery that was there, not another one.
     """
 
@@ -35,6 +35,7 @@ class Kept(Record, kw_only=True, gc=False):
     emitted: list[Message] = []
     marked: bool = False
     publisher: str | None = None
+    published_until: float = 0.0
     blocks: bool = False
     in_place: bool = False
 

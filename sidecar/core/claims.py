@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from contracts.fence import (
     Assert,
     Claim,
     Claimed,
     Commit,
+    Disown,
     Ended,
     Fail,
     Forgotten,
@@ -23,7 +26,7 @@ from contracts.fence import (
 from sidecar.core.calls import Calls
 from sidecar.core.endings import Endings
 from sidecar.core.events import Now
-from sidecar.core.lanes import GONE, Lane, Lanes, Phase
+from sidecar.core.lanes import GONE, HOLDING, Lane, Lanes, Phase
 from sidecar.core.membership import Membership
 from sidecar.core.outbox import Outbox
 from sidecar.core.retry import expired, too_many_interruptions
@@ -56,6 +59,7 @@ class Claims:
         self._life = 0
         self._assertable = 0
         self._serial = 0
+        self._seen = 0
 
     def start(self, now: Now) -> None:
         """Claims for as many heads as the handler has room for. Where none may start, only repair is asked for."""
@@ -74,7 +78,7 @@ class Claims:
             lane.phase = Phase.ASKED
             self._asked += 1
             room -= 1
-            ask(Claim(lane.message, lane.nonce, most, now.wall, startable, rate, lane.of), lane)
+            ask(Claim(lane.message, lane.nonce, most, now.wall, startable, rate, lane.of, self._seen, self._life), lane)
         if room > 0 and startable:
             self._membership.widen_full_windows()
 
@@ -104,6 +108,7 @@ class Claims:
 
     def _claimed(self, lane: Lane, reply: Claimed, now: Now) -> None:
         lane.epoch, lane.attempt = reply.epoch, reply.attempt
+        self._seen = max(self._seen, reply.epoch)
         lane.failures, lane.interruptions = reply.failures, reply.interruptions
         lane.started_at, lane.started_monotonic = now.wall, now.monotonic
         if reply.generation != lane.message.generation:
@@ -142,6 +147,15 @@ class Claims:
         """Starts may begin (again): whatever only waited for that goes on."""
         if self._standing.startable:
             self._lanes.wake(self._lanes.idle)
+
+    def disown_all_but_known(self, holds: Sequence[tuple[str, int, int]]) -> None:
+        """Gives up what is held in our name and nothing here knows of, which nobody would ever give back.
+
+        It comes from a call that was given up and reached the store late, or from a moment that the store has lost.
+        """
+        for key, nonce, epoch in holds:
+            if not any(lane.nonce == nonce and lane.phase in HOLDING for lane in self._lanes.named(key)):
+                self._outbox.ask(Disown(key, epoch))
 
     # A store that forgot
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.fence import Emptied, Renewed
+from contracts.fence import Emptied
 from sidecar.core.lanes import Lanes
 from sidecar.core.membership import Membership
 from sidecar.core.outbox import Outbox
@@ -22,14 +22,11 @@ class Emptying:
         self._lanes = lanes
         self._membership = membership
         self._outbox = outbox
-        self._life = 0
 
-    def renewed(self, reply: Renewed) -> None:
-        """A store that has forgotten is told everything anew."""
-        if reply.life != self._life:
-            self._life = reply.life
-            for channel in self._membership.channels.values():
-                channel.told = None
+    def renewed(self) -> None:
+        """It is said again with each lease: the store may have lost what it was told last."""
+        for channel in self._membership.channels.values():
+            channel.told = None
 
     def tell(self) -> None:
         for channel in self._membership.channels.values():

@@ -46,6 +46,9 @@ class Phase(IntEnum):
 AT_WORK = frozenset({Phase.GATHERED, Phase.RUNNING, Phase.ACCEPTED})
 """Phases in which the attempt is with the handler, or about to be."""
 
+HOLDING = AT_WORK | {Phase.ASKED, Phase.ENDING}
+"""Phases in which the store may hold the session for this lane."""
+
 ACTIVE = frozenset(
     {
         Phase.ASKED,

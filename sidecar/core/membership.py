@@ -87,13 +87,17 @@ class Membership:
             return
         current = report()
         if current == self._reported and now.monotonic < self._renewed_at + RENEW_SECONDS:
-            self.renew_due = now.monotonic + REPORT_SECONDS
+            self.renew_due = self._renewed_at + RENEW_SECONDS
             return
         self._reported = current
         self._asked_at = now.monotonic
         self.renew_due = now.monotonic + REPORT_SECONDS
         self._wanted_meanwhile = False
         self._ask(Renew(LEASE_SECONDS, current, member=not self.draining))
+
+    def stir(self, now: Now) -> None:
+        """Something has happened: the numbers may have moved."""
+        self.renew_due = min(self.renew_due, now.monotonic + REPORT_SECONDS)
 
     def next_due(self) -> float:
         """When to renew; never while a renewal is on its way."""
@@ -143,7 +147,8 @@ class Membership:
         self._adopt(reply.plan)
 
     def _adopt(self, plan: Plan) -> None:
-        if plan.version > self.plan.version:
+        """The store's is the plan, though it may be an earlier one where the store has lost its last moments."""
+        if plan != self.plan:
             self.plan = plan
             self._unsettled = True
 

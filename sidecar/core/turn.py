@@ -6,7 +6,7 @@ survive is in the broker and the store, and every step between them is repaired 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from contracts.deliveries import ChannelLost, Delivered, NothingFollows, Proven
@@ -15,6 +15,7 @@ from contracts.fence import (
     Assert,
     Claim,
     Commit,
+    Disown,
     Emptied,
     Fail,
     Forgotten,
@@ -81,11 +82,13 @@ class SidecarCore:
         self._left = False
         self._set_window()
 
-    def handle(self, events: Iterable[Event], now: Now) -> list[Effect]:
+    def handle(self, events: Sequence[Event], now: Now) -> list[Effect]:
         """Takes what has happened and the time, and answers what is to be done, in order."""
         for event in events:
             _STEPS[event.__class__](self, event, now)
         self._outbox.run_due(now)
+        if events:
+            self._membership.stir(now)
         if not self._left:
             self._membership.renew_if_due(self._report, now)
             self._hand_over(now)
@@ -168,7 +171,8 @@ class SidecarCore:
     def _renewed(self, asked: Asked, reply: Reply, now: Now) -> None:
         assert isinstance(reply, Renewed)
         unbroken = self._membership.renewed(reply, now)
-        self._emptying.renewed(reply)
+        self._emptying.renewed()
+        self._claims.disown_all_but_known(reply.holds)
         for lane in self._claims.renewed(reply.life, unbroken=unbroken):
             self._speeches.ended(lane.speaker)
 
@@ -328,5 +332,6 @@ _REPLIES: dict[type, Callable[[SidecarCore, Asked, Reply, Now], None]] = {
     Mark: SidecarCore._marked,
     Settle: SidecarCore._nothing,
     Emptied: SidecarCore._nothing,
+    Disown: SidecarCore._nothing,
     Leave: SidecarCore._left_replied,
 }

@@ -9,12 +9,13 @@ import sys
 import time
 from collections.abc import Collection
 from functools import partial
+from pathlib import Path
 
 from tests.simulation.mistakes_of_calls import OF_CALLS
 from tests.simulation.mistakes_of_doubling import OF_DOUBLING
 from tests.simulation.mistakes_of_endings import OF_ENDINGS
 from tests.simulation.mistakes_of_the_store import OF_THE_STORE
-from tests.simulation.mutations import applied
+from tests.simulation.mutations import applied, record
 from tests.simulation.trace import diagram
 from tests.simulation.world import KINDS, World
 
@@ -102,15 +103,18 @@ def _hunt(name: str, bound: int = 3000) -> int | None:
         return next((seed for seed in range(bound) if play(seed, mutation.needs)[1] is not None), None)
 
 
-def _mutations(only: str) -> int:
+def _mutations(only: str, *, write: bool) -> int:
     names = [mutation.name for mutation in MUTATIONS if only in mutation.name]
-    missed = 0
+    found = {}
     with multiprocessing.Pool(os.cpu_count()) as pool:
         for name, seed in zip(names, pool.imap(_hunt, names, 1), strict=True):
-            missed += seed is None
+            if seed is not None:
+                found[name] = seed
             print(f"{name:40} {'NOBODY NOTICED' if seed is None else seed}", flush=True)
-    print(f"{len(names) - missed} of {len(names)} mutations are noticed")
-    return 1 if missed else 0
+    print(f"{len(found)} of {len(names)} mutations are noticed")
+    if write:
+        record(Path(__file__).parent, found)
+    return 0 if len(found) == len(names) else 1
 
 
 def main() -> int:
@@ -122,10 +126,11 @@ def main() -> int:
     parser.add_argument("--diagram", action="store_true", help="with --seed: a Mermaid sequence diagram")
     parser.add_argument("--about", default="", metavar="ID", help="with --seed: only what is about this message")
     parser.add_argument("--mutations", action="store_true", help="look for a seed that notices each mutation")
+    parser.add_argument("--write", action="store_true", help="with --mutations: keep the seeds where they stand")
     parser.add_argument("--only", default="", help="the mutations with this in their name")
     arguments = parser.parse_args()
     if arguments.mutations:
-        return _mutations(arguments.only)
+        return _mutations(arguments.only, write=arguments.write)
     force = tuple(kind for kind in arguments.force.split(",") if kind)
     if set(force) - set(KINDS):
         parser.error(f"--force: choose from {', '.join(KINDS)}")

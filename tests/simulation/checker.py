@@ -10,6 +10,7 @@ from backends.embedded.broker import EmbeddedBroker
 from backends.embedded.state import Kept
 from contracts.fence import Assert, Claim, Claimed, Commit, Done, Operation, Reply
 from contracts.message import Message
+from contracts.records import SessionState
 from contracts.workqueue import Spec
 
 T = TypeVar("T")
@@ -63,6 +64,7 @@ class Checker:
         """What the store forgot before it was settled: effects are at least once for these."""
         self.delayed: Counter[str] = Counter()
         self.forgot = False
+        self.rolled_back = False
         self._in_place: set[str] = set()
 
     # What users do
@@ -121,6 +123,18 @@ class Checker:
             if excuse_all or (not call.running and call.message.id not in self.ended):
                 call.excused = True
 
+    def store_rolled_back(self, touched: set[str], states: dict[str, SessionState]) -> None:
+        """What was said of these messages in its last moments is lost: for them it is at least once from now on."""
+        self.forgot = self.rolled_back = True
+        self._epochs.clear()
+        self._commits = {key for key in self._commits if key[0] not in touched}
+        self.weak |= touched & self.accepted.keys()
+        self._blocked = {lane: message_id for lane, message_id in self._blocked.items() if message_id not in touched}
+        self.states = {name: int(state.body) for name, state in states.items()}
+        for call in self.calls:
+            if call.message.id in touched:
+                call.excused = True
+
     # What the cores do
 
     def started(self, call: SimulatedCall, wall: float) -> None:
@@ -169,6 +183,9 @@ class Checker:
 
     def _committed(self, operation: Commit, record: Kept) -> None:
         message, ending = operation.message, operation.ending
+        if (message.id, operation.epoch) in self._commits:
+            return  # a repeat is answered as before, and writes nothing
+        self._commits.add((message.id, operation.epoch))
         self._count_dead(operation)
         end = f"{ending.state}:{ending.body!r}"
         if operation.epoch < self._epochs.get(message.lane, 0) and message.id not in self.ended:
@@ -177,9 +194,6 @@ class Checker:
             if message.id in self.weak:
                 self.ended[message.id] = end  # its redrive finds it ended
             return  # a repeat, of an end that was redriven since
-        if (message.id, operation.epoch) in self._commits:
-            return
-        self._commits.add((message.id, operation.epoch))
         if message.id in self.ended and message.id not in self.weak:
             kept = record.ending
             if kept is not None and f"{kept.state}:{kept.body!r}" != self.ended[message.id] and self._own(message.id):

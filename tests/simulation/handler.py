@@ -60,10 +60,15 @@ class SimulatedHandler:
         call = SimulatedCall(replica.incarnation, message, attempt, epoch)
         name, what = replica_name(replica.incarnation), f"calls {message.id} ({message.generation}/{attempt})"
         self._world.say(name, "handler", what, message.id)
-        call.excused = life_of(epoch) != self._world.state().life
+        call.excused = life_of(epoch) != self._world.state().life or self._permission_was_lost(call)
         self._world.checker.started(call, replica.wall())
         self._speak_at_start(call)
         return call
+
+    def _permission_was_lost(self, call: SimulatedCall) -> bool:
+        """The store gave it, then lost its last moments, and only then the answer arrived."""
+        lock = self._world.state().locks.get(call.message.lane)
+        return self._world.checker.rolled_back and (lock is None or lock.epoch != call.epoch)
 
     def _call(self, effect: fx.Call) -> None:
         call = self._begin(effect.message, effect.attempt, effect.epoch)
@@ -82,6 +87,8 @@ class SimulatedHandler:
         if world.has("handler loses connections") and random.random() < 0.1:
             call.excused = True
             return NoAnswer("lost"), seconds
+        if world.has("garbage") and random.random() < 0.1:
+            return NoAnswer("garbage"), seconds
         if world.has("failures") and random.random() < 0.2:
             return Answer(random.choice([500, 503, 429, 404]), retry_after=random.choice([None, "1"])), seconds
         if world.has("final failures") and random.random() < 0.1:

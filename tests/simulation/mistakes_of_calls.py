@@ -16,7 +16,7 @@ OF_CALLS = (
         "a permission to start that arrives past the lease is used",
         real=True,
         needs=("replicas pause", "slow store"),
-        seed=24,
+        seed=124,
     ),
     Mutation(
         "batches past the lease",
@@ -26,7 +26,7 @@ OF_CALLS = (
         "a batch is called though the lease ended while it was gathered",
         real=True,
         needs=("batches", "replicas pause"),
-        seed=91,
+        seed=73,
     ),
     Mutation(
         "batches past the time to live",
@@ -36,7 +36,7 @@ OF_CALLS = (
         "a message whose time to live ended while its batch was gathered is called",
         real=True,
         needs=("batches", "expiry"),
-        seed=14,
+        seed=5,
     ),
     Mutation(
         "a batch waits for its first lane",
@@ -46,7 +46,7 @@ OF_CALLS = (
         "a batch whose first lane was taken away is never called",
         real=True,
         needs=("batches", "releases", "skips"),
-        seed=209,
+        seed=107,
     ),
     Mutation(
         "late threads heard",
@@ -54,7 +54,6 @@ OF_CALLS = (
         "        if lane.speaker is not None:\n            self._by_speaker.pop(lane.speaker, None)",
         "        return",
         "what a thread of an ended attempt says still counts",
-        seed=1,
     ),
     Mutation(
         "silence is patience",
@@ -63,6 +62,7 @@ OF_CALLS = (
         "            if True:\n                return",
         "accepted work that falls silent holds its session for ever",
         needs=("accepted work", "silent handlers"),
+        seed=2,
     ),
     Mutation(
         "heartbeats unheard",
@@ -86,7 +86,7 @@ OF_CALLS = (
         "an attempt that was ended before its permission arrived is made",
         real=True,
         needs=("skips", "slow store"),
-        seed=40,
+        seed=28,
     ),
     Mutation(
         "asserted without end",
@@ -96,6 +96,7 @@ OF_CALLS = (
         "an attempt that was given up while it was asserted goes on holding its session",
         real=True,
         needs=("store forgets", "slow store", "store loses replies", "accepted work"),
+        seed=2715,
     ),
     Mutation(
         "asserted whatever came between",
@@ -105,7 +106,7 @@ OF_CALLS = (
         "what ran while the lease was not sure is asserted, though others may have run it",
         real=True,
         needs=("store forgets", "replicas pause", "slow handlers", "store loses requests"),
-        seed=1892,
+        seed=82,
     ),
     Mutation(
         "never asserted",
@@ -114,7 +115,7 @@ OF_CALLS = (
         "            elif of == self._assertable:\n                pass",
         "running calls are not re-asserted to a store that forgot, and are made again elsewhere",
         needs=("store forgets", "slow handlers"),
-        seed=2,
+        seed=9,
     ),
     Mutation(
         "forgotten is fenced",
@@ -124,7 +125,7 @@ OF_CALLS = (
         "an attempt that ends just after the store forgot is made again",
         real=True,
         needs=("store forgets", "slow handlers"),
-        seed=16,
+        seed=91,
     ),
     Mutation(
         "completed before it is told",
@@ -147,7 +148,7 @@ OF_CALLS = (
         "        if False:",
         "a bad deploy empties the queue into the dead letters",
         needs=("bad deploy",),
-        seed=10,
+        seed=16,
     ),
     Mutation(
         "halted for ever",
@@ -156,7 +157,7 @@ OF_CALLS = (
         "        if False:",
         "a replica that was halted does not start again when the queue is resumed",
         needs=("bad deploy",),
-        seed=10,
+        seed=16,
     ),
     Mutation(
         "written state dropped",
@@ -173,5 +174,33 @@ OF_CALLS = (
         "            self._left = True",
         "a replica that drained never says that it left, and its shell never ends",
         needs=("replicas drain",),
+    ),
+    Mutation(
+        "holds that nobody knows of are kept",
+        "sidecar.core.turn",
+        "        self._claims.disown_all_but_known(reply.holds)\n",
+        "",
+        "a claim that came late, after it was given up, holds its session for ever",
+        real=True,
+        needs=("store calls late", "slow store", "failures"),
+        seed=20,
+    ),
+    Mutation(
+        "holds disowned that are known",
+        _CLAIMS,
+        "            if not any(lane.nonce == nonce and lane.phase in HOLDING for lane in self._lanes.named(key)):",
+        "            if not any(lane.nonce == nonce and lane.phase is Phase.RUNNING for lane in self._lanes.named(key)):",
+        "an attempt that is accepted is given up at the next renewal",
+        needs=("accepted work",),
+    ),
+    Mutation(
+        "only newer plans count",
+        "sidecar.core.membership",
+        "        if plan != self.plan:\n",
+        "        if plan.version > self.plan.version:\n",
+        "a plan that the store has lost is followed by those who had heard of it, and another one by the rest",
+        real=True,
+        needs=("store loses its last second", "deploys", "replicas crash"),
+        seed=1753,
     ),
 )

@@ -24,7 +24,7 @@ OF_ENDINGS = (
         "            letters = [self._letter(message, ending, made)] if ending.state is State.DEAD else []",
         "            letters: list[DeadLetter] = []",
         "a dead message is acked without its dead letter",
-        seed=2,
+        seed=23,
     ),
     Mutation(
         "emitted without the commit",
@@ -39,7 +39,7 @@ OF_ENDINGS = (
         "        lane.sending -= 1\n        if lane.sending:\n            return",
         "        lane.sending -= 1",
         "the lane goes on when the first of several emitted messages is confirmed",
-        seed=7,
+        seed=6,
     ),
     Mutation(
         "emitted all at once",
@@ -71,7 +71,7 @@ OF_ENDINGS = (
         "        if isinstance(reply, Done):\n            ending, message",
         "        if True:\n            ending, message",
         "a commit that was refused counts as done",
-        seed=5,
+        seed=16,
     ),
     Mutation(
         "delay before the failure is told",
@@ -79,7 +79,6 @@ OF_ENDINGS = (
         "        if operation.message.session is None and wait >= DELAY_SECONDS:",
         "        if operation.message.session is None or wait >= DELAY_SECONDS:",
         "a message of a session waits outside the queue, and the next one overtakes it",
-        seed=7,
     ),
     Mutation(
         "lease for ever",
@@ -88,7 +87,7 @@ OF_ENDINGS = (
         "        return self.lease_until > 0",
         "a replica believes in its lease for ever",
         needs=("replicas pause",),
-        seed=87,
+        seed=203,
     ),
     Mutation(
         "lease counted from the answer",
@@ -97,7 +96,7 @@ OF_ENDINGS = (
         "        self.lease_until = self._unbroken_until = now.monotonic + 2 * LEASE_SECONDS",
         "the lease is believed in for longer than the store grants it",
         needs=("replicas pause", "slow store"),
-        seed=152,
+        seed=124,
     ),
     Mutation(
         "lost channels stay lost",
@@ -105,7 +104,7 @@ OF_ENDINGS = (
         "        self._by_partition.pop(channel.partition, None)\n",
         "        pass\n",
         "a partition whose channel was cut is never opened again",
-        seed=2,
+        seed=1,
     ),
     Mutation(
         "overtaking",
@@ -116,7 +115,6 @@ OF_ENDINGS = (
         "            lane.waiting.rotate(-1)\n"
         "            lane.message = lane.head.message\n",
         "while a message waits for its due time, the next one of its session is tried",
-        seed=1,
     ),
     Mutation(
         "lost deliveries kept",
@@ -124,7 +122,7 @@ OF_ENDINGS = (
         "            lane.waiting.extend(d for d in rest if d.channel != channel)",
         "            lane.waiting.extend(rest)",
         "deliveries of a lost channel stay in the lanes, and come twice",
-        seed=23,
+        seed=47,
     ),
     Mutation(
         "stale head",
@@ -147,6 +145,6 @@ OF_ENDINGS = (
         "            if fate is Fate.UNKNOWN:",
         "            if False:",
         "what the broker did not confirm counts as published",
-        seed=7,
+        seed=6,
     ),
 )

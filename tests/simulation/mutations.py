@@ -2,7 +2,7 @@
 
 A mutation is text: what stands there, and what stands there instead. It is compiled into the functions that are
 running, so that whoever holds one of them has it too. Those marked as *real* were in the code once, and were found by
-the simulation; ``seed`` is one that notices, looked for anew by ``python -m tests.simulation --mutations``.
+the simulation; ``seed`` is one that notices, written anew by ``python -m tests.simulation --mutations --write``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -82,3 +83,16 @@ def _plain(code: CodeType) -> list[object]:
         (constant.co_code, _plain(constant), constant.co_names) if isinstance(constant, types.CodeType) else constant
         for constant in code.co_consts
     ]
+
+
+def record(directory: Path, found: Mapping[str, int]) -> None:
+    """Writes, for each mutation by name, the seed that notices it into the files where the mutations stand."""
+    for path in sorted(directory.glob("mistakes_of_*.py")):
+        parts = re.split(r"(?=^    Mutation\($)", path.read_text(), flags=re.MULTILINE)
+        for place, part in enumerate(parts):
+            name = re.match(r'    Mutation\(\n        "(.*?)",', part)
+            if name is not None and name[1] in found:
+                bare = re.sub(r"\n        seed=\d+,", "", part)
+                seed = f"        seed={found[name[1]]},\n" if found[name[1]] else ""
+                parts[place] = bare.replace("\n    ),\n", f"\n{seed}    ),\n", 1)
+        path.write_text("".join(parts))

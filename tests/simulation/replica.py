@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends.embedded.broker import EmbeddedConsumer
 from contracts.deliveries import Happening
-from contracts.fence import Push
+from contracts.fence import Push, Reply
 from contracts.handler import Batch, Options
 from sidecar.core import effects as fx
 from sidecar.core import events as ev
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 WHERE = ("default", "q")
+ROUNDING_SECONDS = 1e-9
+"""So much later than due, so that a clock of another pace is sure to show it."""
 
 
 class SimulatedReplica:
@@ -33,7 +35,9 @@ class SimulatedReplica:
         self.alive = True
         self.draining = False
         self.paused_until = 0.0
+        self.store_away_until = 0.0
         self.wall_offset = self.clock.random.uniform(-2, 2) if "clocks differ" in world.faults else 0.0
+        self._pace = self.clock.random.uniform(0.99, 1.01) if "clocks drift" in world.faults else 1.0
         self._batch_wait_ms = self.clock.random.choice([50.0, 3000.0])
         self._core = SidecarCore(world.workqueue, incarnation)
         self._inbox: list[ev.Event] = []
@@ -41,7 +45,7 @@ class SimulatedReplica:
         self._deaf_until = 0.0
         self._held_back: list[Happening] = []
         self._store_free_at = 0.0
-        self._timer = -1.0
+        self._timer: float | None = None
         self.handler = SimulatedHandler(self)
         self._consumer: EmbeddedConsumer = world.broker.consumer(*WHERE, incarnation, self._on_happenings)
         self._unsubscribe = world.store.subscribe(*WHERE, incarnation, self._on_push)
@@ -85,12 +89,19 @@ class SimulatedReplica:
             self._schedule()
             return
         events, self._inbox = self._inbox, []
-        for effect in self._core.handle(events, ev.Now(self.clock.now, self.wall())):
+        for effect in self._core.handle(events, ev.Now(self.clock.now * self._pace, self.wall())):
             self._do(effect)
         due = self._core.next_due()
-        if due is not None and due != self._timer and due != float("inf"):
+        if due != self._timer:
             self._timer = due
-            self.clock.at(due, self._schedule)
+            if due is not None and due != float("inf"):
+                self.clock.at(due / self._pace + ROUNDING_SECONDS, lambda: self._on_timer(due))
+
+    def _on_timer(self, due: float) -> None:
+        """One that was set before the core wanted another time means nothing."""
+        if due == self._timer:
+            self._timer = None
+            self._schedule()
 
     def _do(self, effect: fx.Effect) -> None:
         match effect:
@@ -135,19 +146,35 @@ class SimulatedReplica:
         if world.has("store loses requests") and random.random() < 0.1:
             self.clock.after(delay, lambda: self.happen(ev.StoreFailed(effect.ref)))
             return
+        if self.clock.now + delay < self.store_away_until:
+            self.clock.after(delay, lambda: self.happen(ev.StoreFailed(effect.ref)))
+            return
+        if world.has("store calls late") and random.random() < 0.1:
+            # Its connection was given up, and what had been written to it is read all the same, some time.
+            self.clock.after(delay, lambda: self.happen(ev.StoreFailed(effect.ref)))
+            self.clock.after(delay + random.uniform(0, 20), lambda: self._arrive_late(effect))
+            return
         self._store_free_at = arrives = max(self.clock.now + delay, self._store_free_at)
         lost = world.has("store loses replies") and random.random() < 0.1
 
         def arrive() -> None:
-            replies = world.store.apply(*WHERE, self.incarnation, effect.operations)
-            if world.trace is not None:
-                world.trace += store_lines(self.clock.now, self.incarnation, effect.operations, replies)
-            world.excuse_the_lapsed()
-            world.checker.applied(effect.operations, replies, world.state().records)
+            replies = self._apply(effect)
             answer: Any = ev.StoreFailed(effect.ref) if lost else ev.Replied(effect.ref, replies)
             self.clock.after(delay, lambda: self.happen(answer))
 
         self.clock.at(arrives, arrive)
+
+    def _arrive_late(self, effect: fx.AskStore) -> None:
+        self._apply(effect)
+
+    def _apply(self, effect: fx.AskStore) -> list[Reply]:
+        world = self.world
+        replies = world.store.apply(*WHERE, self.incarnation, effect.operations)
+        if world.trace is not None:
+            world.trace += store_lines(self.clock.now, self.incarnation, effect.operations, replies)
+        world.excuse_the_lapsed()
+        world.checker.applied(effect.operations, replies, world.state().records)
+        return replies
 
     def _send(self, ref: int, things: Sequence[Any], publish: Callable[[Sequence[Any]], list[Any]]) -> None:
         def arrive() -> None:
@@ -167,6 +194,12 @@ class SimulatedReplica:
         return ev.Fate.HELD if outcome is None else ev.Fate.NO_QUEUE
 
     # Mishaps
+
+    def time_out_a_channel(self) -> None:
+        """The broker ends one channel, for a delivery that was unacked for too long; the others go on."""
+        if self._consumer._channels:
+            number = self.clock.random.choice(sorted(self._consumer._channels))
+            self._consumer.drop(number, "a delivery was unacked for too long")
 
     def cut(self, noticed_after: float = 0.0) -> None:
         """The connection to the broker ends; the replica may learn of it much later, and acks into nothing."""

@@ -22,10 +22,11 @@ from tests.simulation.checker import Broken, Checker, run
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.operators import Operators
 from tests.simulation.replica import SimulatedReplica
+from tests.simulation.store_faults import StoreFaults
 from tests.simulation.trace import Line
 
 NAMESPACE, QUEUE, SINK = "default", "q", "sink"
-FAULTS_STOP_AT = 60.0
+FAULTS_STOP_AT = 35.0
 END_AT = 2000.0
 
 KINDS = (
@@ -49,7 +50,12 @@ KINDS = (
     "store loses replies",
     "slow store",
     "store forgets",
+    "store loses its last second",
+    "store calls late",
+    "store unreachable",
+    "store outages",
     "connections cut",
+    "consumer timeouts",
     "half-open connections",
     "broker restarts",
     "replicas crash",
@@ -65,8 +71,12 @@ KINDS = (
     "skips",
     "redrives",
     "clocks differ",
+    "clocks drift",
+    "wall clock jumps",
+    "garbage",
+    "deploys",
 )
-RARE = frozenset({"store forgets", "bad deploy", "batches fail", "doubling"})
+RARE = frozenset({"store forgets", "store loses its last second", "bad deploy", "batches fail", "doubling"})
 
 
 class World:
@@ -101,6 +111,7 @@ class World:
         """The emitted messages that their queue holds, in order."""
         self.checker = Checker(self.workqueue.spec)
         self.operators = Operators(self)
+        self.store_faults = StoreFaults(self)
         self.replicas: list[SimulatedReplica] = []
         self.deployed_at = random.uniform(0, 30)
         self._born = 0
@@ -146,6 +157,7 @@ class World:
         for _ in range(random.randint(0, 4)):
             self.clock.at(random.uniform(0, FAULTS_STOP_AT), self.operators.act)
         self.clock.at(FAULTS_STOP_AT, self._calm)
+        self.clock.run_until(FAULTS_STOP_AT)
         self.clock.run_until(END_AT, self._all_settled)
         stuck = [replica.incarnation for replica in self.replicas if replica.alive and replica.draining]
         if stuck:
@@ -167,9 +179,12 @@ class World:
 
     def excuse_the_lapsed(self) -> None:
         """Whoever the store has not heard of for a lease is cut off: what it runs may be run again."""
-        state = self.state()
+        state, now = self.state(), self.clock.now
+        lapsed = {one.incarnation for one in self.replicas if not state.alive(one.incarnation, now)}
+        if not lapsed:
+            return
         for call in self.checker.calls:
-            if not call.excused and not state.alive(call.replica, self.clock.now):
+            if not call.excused and call.replica in lapsed:
                 call.excused = not (self.checker.forgot and self._is_sound(call.replica))
 
     def _is_sound(self, incarnation: str) -> bool:
@@ -242,7 +257,13 @@ class World:
             ("replicas pause", lambda: victim.pause(random.choice([1.0, 8.0, LEASE_SECONDS + 10]))),
             ("replicas drain", victim.drain),
             ("handlers restart", victim.restart_handler),
-            ("store forgets", self._forget),
+            ("store forgets", self.store_faults.forget),
+            ("store loses its last second", self.store_faults.roll_back),
+            ("store unreachable", lambda: self.store_faults.cut_off(self._long(), victim.incarnation)),
+            ("store outages", lambda: self.store_faults.outage(self._long())),
+            ("consumer timeouts", victim.time_out_a_channel),
+            ("wall clock jumps", self._jump),
+            ("deploys", self._deploy),
             ("pausing", self._pause_queue),
             ("doubling", self._double),
         ]
@@ -259,18 +280,19 @@ class World:
             if replica.alive:
                 replica.cut()
 
-    def _forget(self) -> None:
-        """The store loses all that it knew of the queue; nobody is allowed anything new for one lease."""
-        old = self.state()
-        soon_again = old.life > 1 and self.clock.now < old.quarantine_until + LEASE_SECONDS
-        self.checker.store_forgot(self._unsettled(), excuse_all=soon_again or self.has("slow store"))
-        new = QueueState(old.push, old.ended, old.life + 1, self.clock.now + LEASE_SECONDS)
-        self.store._queues[NAMESPACE, QUEUE] = new
+    def _long(self) -> float:
+        """A while: some shorter than a lease, and some longer."""
+        return self.clock.random.choice([2.0, 10.0, LEASE_SECONDS + 10])
 
-    def _unsettled(self) -> list[Message]:
-        parts = self.broker._queues[NAMESPACE, QUEUE].all()
-        held = [message for part in parts for channel in part.line for message in channel.unacked.values()]
-        return held + [message for part in parts for message in part.ready]
+    def _jump(self) -> None:
+        """Somebody sets the wall clock of all machines."""
+        self.clock.wall_shift += self.clock.random.choice([-300.0, -5.0, 5.0, 300.0])
+
+    def _deploy(self) -> None:
+        """Every replica is replaced, one after the other."""
+        for number, replica in enumerate([replica for replica in self.replicas if replica.alive]):
+            self.clock.after(number * 2.0, self.join)
+            self.clock.after(number * 2.0 + 1.0, replica.drain)
 
     def _pause_queue(self) -> None:
         self.redefine(paused=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -91,12 +90,12 @@ class QueueScaler:
         return step
 
     def _ring(self) -> None:
-        self._rang_at = time.monotonic()
+        self._rang_at = asyncio.get_running_loop().time()
         self._happen(Happening.RANG)
         self._stirred.set()
 
     async def _look(self) -> None:
-        now = time.monotonic()
+        now = asyncio.get_running_loop().time()
         depth = await self._broker.depth(*self._where)
         if self._phase is Phase.ASLEEP:
             if not self._work(depth):
@@ -157,7 +156,7 @@ class QueueScaler:
         if isinstance(decision, Decision):
             self._desired = decision.desired
         if self._rang_at is not None:
-            self._metrics.wake_seconds.labels(*self._where).observe(time.monotonic() - self._rang_at)
+            self._metrics.wake_seconds.labels(*self._where).observe(asyncio.get_running_loop().time() - self._rang_at)
             self._rang_at = None
         if self._desired != before:
             self._metrics.decisions.labels(*self._where).inc()

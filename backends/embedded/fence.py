@@ -190,16 +190,19 @@ def _end_attempt(state: QueueState, incarnation: str, message: Message, epoch: i
         return None
     record = state.records[message.id]
     record.open_by = None
-    record.ended_epoch = epoch
+    record.ended_epoch, record.ended_by = epoch, incarnation
     record.progress, record.accepted = None, False
     state.unlock(lock)
     return record
 
 
-def _repeat(state: QueueState, message: Message, epoch: int) -> Reply:
-    """The answer where the epoch is not current: done before, of an earlier life, or somebody else's now."""
+def _repeat(state: QueueState, incarnation: str, message: Message, epoch: int) -> Reply:
+    """The answer where the epoch is not current: done before, of an earlier life, or somebody else's now.
+
+    Done by this very replica: a store that lost its last moments may have given the epoch to another one since.
+    """
     record = state.records.get(message.id)
-    if record is not None and record.ended_epoch == epoch:
+    if record is not None and (record.ended_epoch, record.ended_by) == (epoch, incarnation):
         return DONE
     return FENCED if life_of(epoch) == state.life else FORGOTTEN
 
@@ -207,7 +210,7 @@ def _repeat(state: QueueState, message: Message, epoch: int) -> Reply:
 def _commit(state: QueueState, incarnation: str, op: Commit, now: Now) -> Reply:
     record = _end_attempt(state, incarnation, op.message, op.epoch)
     if record is None:
-        return _repeat(state, op.message, op.epoch)
+        return _repeat(state, incarnation, op.message, op.epoch)
     if op.attempt is None:
         record.attempt -= 1
     else:
@@ -228,7 +231,7 @@ def _commit(state: QueueState, incarnation: str, op: Commit, now: Now) -> Reply:
 def _fail(state: QueueState, incarnation: str, op: Fail, now: Now) -> Reply:
     record = _end_attempt(state, incarnation, op.message, op.epoch)
     if record is None:
-        return _repeat(state, op.message, op.epoch)
+        return _repeat(state, incarnation, op.message, op.epoch)
     state.attempted(record, op.attempt)
     if op.interrupted:
         record.interruptions += 1
@@ -242,7 +245,7 @@ def _fail(state: QueueState, incarnation: str, op: Fail, now: Now) -> Reply:
 def _withdraw(state: QueueState, incarnation: str, op: Withdraw, now: Now) -> Reply:
     record = _end_attempt(state, incarnation, op.message, op.epoch)
     if record is None:
-        return _repeat(state, op.message, op.epoch)
+        return _repeat(state, incarnation, op.message, op.epoch)
     record.attempt -= 1
     state.become(record, State.RETRYING if record.attempt else State.QUEUED, now.wall)
     return DONE
@@ -250,7 +253,7 @@ def _withdraw(state: QueueState, incarnation: str, op: Withdraw, now: Now) -> Re
 
 def _advance(state: QueueState, incarnation: str, op: Advance, now: Now) -> Reply:
     if _held(state, incarnation, op.message, op.epoch) is None:
-        return _repeat(state, op.message, op.epoch)
+        return _repeat(state, incarnation, op.message, op.epoch)
     record = state.records[op.message.id]
     record.accepted = record.accepted or op.accepted
     record.progress = op.progress or record.progress

@@ -21,7 +21,7 @@ class Kept(Record, kw_only=True, gc=False):
     """A record with what only the store itself needs.
 
     ``open_by`` is the replica of an attempt that was started and has not ended, since ``opened_at``; ``ended_epoch``
-    the epoch of the last attempt that did end, by which a repeated commit is known. ``emitted`` waits to be
+    the epoch of the last attempt that did end, and ``ended_by`` its replica, by which a repeated commit is known. ``emitted`` waits to be
     published by the ``publisher``, until ``published_until`` (monotonic) by nobody else, until the record is ``marked``; one that ``blocks`` holds its session though it is dead; ``in_place``:
     the newer generation is the delivery that was there, not another one.
     """
@@ -31,6 +31,7 @@ class Kept(Record, kw_only=True, gc=False):
     open_by: str | None = None
     opened_at: float = 0.0
     ended_epoch: int = 0
+    ended_by: str = ""
     accepted: bool = False
     emitted: list[Message] = []
     marked: bool = False

@@ -19,6 +19,8 @@ from tests.simulation.mutations import applied, record
 from tests.simulation.trace import diagram
 from tests.simulation.world import KINDS, World
 
+KEPT = Path("build/simulation")
+MOST_FAILURES = 10
 MUTATIONS = (*OF_THE_STORE, *OF_ENDINGS, *OF_CALLS, *OF_DOUBLING)
 
 
@@ -85,15 +87,37 @@ def _many(first: int, count: int, force: Collection[str]) -> int:
         ):
             if trouble is not None:
                 failed += 1
-                print(f"seed {seed}: {trouble}\n  replay: {replay_command(seed, force)}")
+                print(f"seed {seed}: {trouble}\n  replay: {replay_command(seed, force)}\n  kept: {_keep(seed, force)}")
             if done % 2000 == 0 or done == count:
                 rate = done / (time.monotonic() - started)
-                print(f"{done}/{count} seeds, {failed} failed, {rate:.0f} seeds/s", flush=True)
-            if failed >= 10:
+                left = f", {(count - done) / rate / 60:.0f} min left" if done < count else ""
+                print(f"{done}/{count} seeds, {failed} failed, {rate:.0f} seeds/s{left}", flush=True)
+            if failed >= MOST_FAILURES:
                 pool.terminate()
-                print("ten seeds failed; stopping")
+                print(f"{MOST_FAILURES} seeds failed; stopping")
                 return 1
     return 1 if failed else 0
+
+
+def _keep(seed: int, force: Collection[str]) -> Path:
+    """The story of a seed that failed, shrunk, in a file of its own."""
+    world, trouble = shrink(seed, force), ""
+    try:
+        world.play()
+    except Exception as error:
+        trouble = f"{type(error).__name__}: {error}"
+    lines = world.trace or []
+    told = [replay_command(seed, force), trouble, f"faults: {', '.join(sorted(world.faults))}", *map(str, lines)]
+    KEPT.mkdir(parents=True, exist_ok=True)
+    path = KEPT / f"seed-{seed}.txt"
+    path.write_text("\n".join([*told, "", diagram(lines, ""), ""]))
+    return path
+
+
+def bugs() -> str:
+    """What was in the code once and was found by playing seeds: a Markdown table."""
+    rows = [f"| {one.name} | {one.why} | {one.seed} |" for one in MUTATIONS if one.real]
+    return "\n".join(["| mistake | what came of it | seed |", "|---|---|---|", *rows])
 
 
 def _hunt(name: str, bound: int = 3000) -> int | None:
@@ -125,10 +149,16 @@ def main() -> int:
     parser.add_argument("--force", default="", help="kinds of faults that each seed has, separated by commas")
     parser.add_argument("--diagram", action="store_true", help="with --seed: a Mermaid sequence diagram")
     parser.add_argument("--about", default="", metavar="ID", help="with --seed: only what is about this message")
+    parser.add_argument(
+        "--bugs", action="store_true", help="the real bugs that it found, as a table for the documentation"
+    )
     parser.add_argument("--mutations", action="store_true", help="look for a seed that notices each mutation")
     parser.add_argument("--write", action="store_true", help="with --mutations: keep the seeds where they stand")
     parser.add_argument("--only", default="", help="the mutations with this in their name")
     arguments = parser.parse_args()
+    if arguments.bugs:
+        print(bugs())
+        return 0
     if arguments.mutations:
         return _mutations(arguments.only, write=arguments.write)
     force = tuple(kind for kind in arguments.force.split(",") if kind)

@@ -104,6 +104,7 @@ class Checker:
             if end == "cancelled" and any(c.running and not c.excused for c in self._calls_of(message)):
                 raise Broken(f"cancel: {message_id} was cancelled while it ran")
             self.ended[message_id] = end
+            self.to_emit.pop(message_id, None)  # of a success that the store has lost
 
     def _calls_of(self, message: Message) -> Iterable[SimulatedCall]:
         same = (message.id, message.generation)
@@ -140,7 +141,7 @@ class Checker:
     def started(self, call: SimulatedCall, wall: float) -> None:
         """A call begins. Checks order, exclusion, single calls, expiry and the bound on concurrency."""
         message = call.message
-        if message.id in self.ended and message.id not in self.weak:
+        if message.id in self.ended and message.id not in self.weak and not call.excused:
             raise Broken(f"effects once: {message.id} is called again after it ended as {self.ended[message.id]}")
         if message.expires_at and wall >= message.expires_at:
             raise Broken(f"expiry: an attempt at {message.id} starts past its time to live")
@@ -152,14 +153,14 @@ class Checker:
             same = other.message.id == message.id and other.message.generation == message.generation
             if same and other.attempt >= call.attempt and not other.unmade and not self.forgot:
                 raise Broken(f"attempts: {message.id} is called as attempt {call.attempt} after {other.attempt}")
-            if other.excused:
+            if other.excused or call.excused:
                 continue
             if other.message.lane == message.lane and other.running:
                 raise Broken(f"one at a time: {message.id} is called while {other.message.id} runs on {other.replica}")
             if same and other.acked_to_a_sound_replica and message.id not in self.weak:
                 raise Broken(f"called once: {message.id} is called again, and nothing had happened to its replica")
         running = sum(1 for other in self.calls if other.running and not other.excused)
-        if running >= self._max_concurrent:
+        if running >= self._max_concurrent and not call.excused:
             raise Broken(f"maxConcurrent: {running + 1} calls run, {self._max_concurrent} are allowed")
         self.calls.append(call)
 
@@ -202,7 +203,7 @@ class Checker:
         self._check_author(operation, record)
         self._check_order(message, "ended")
         self.ended[message.id] = end
-        if operation.block and message.session is not None:
+        if operation.block and record.blocks and message.session is not None:
             self._blocked[message.lane] = message.id
 
     def _count_dead(self, operation: Commit) -> None:

@@ -68,7 +68,8 @@ class SimulatedHandler:
     def _permission_was_lost(self, call: SimulatedCall) -> bool:
         """The store gave it, then lost its last moments, and only then the answer arrived."""
         lock = self._world.state().locks.get(call.message.lane)
-        return self._world.checker.rolled_back and (lock is None or lock.epoch != call.epoch)
+        held = lock is not None and (lock.owner, lock.epoch) == (call.replica, call.epoch)
+        return self._world.checker.rolled_back and not held
 
     def _call(self, effect: fx.Call) -> None:
         call = self._begin(effect.message, effect.attempt, effect.epoch)
@@ -197,7 +198,7 @@ class SimulatedHandler:
         return Message(
             namespace=parent.namespace,
             queue=queue,
-            id=f"{parent.id}.{parent.generation}.{call.attempt}.{call.replica}.{number}",
+            id=f"{parent.id}.{parent.generation}.{call.attempt}.{call.epoch}.{number}",
             session=self._clock.random.choice(["a", "b", None]),
             meta={"parent": parent.id},
         )

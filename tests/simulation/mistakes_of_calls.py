@@ -89,16 +89,6 @@ OF_CALLS = (
         seed=28,
     ),
     Mutation(
-        "asserted without end",
-        _CLAIMS,
-        "                self._outbox.ask(Withdraw(operation.message, reply.epoch))",
-        "                pass",
-        "an attempt that was given up while it was asserted goes on holding its session",
-        real=True,
-        needs=("store forgets", "slow store", "store loses replies", "accepted work"),
-        seed=2715,
-    ),
-    Mutation(
         "asserted whatever came between",
         _CLAIMS,
         "            self._assertable = self._life if unbroken else 0",
@@ -192,15 +182,5 @@ OF_CALLS = (
         "            if not any(lane.nonce == nonce and lane.phase is Phase.RUNNING for lane in self._lanes.named(key)):",
         "an attempt that is accepted is given up at the next renewal",
         needs=("accepted work",),
-    ),
-    Mutation(
-        "only newer plans count",
-        "sidecar.core.membership",
-        "        if plan != self.plan:\n",
-        "        if plan.version > self.plan.version:\n",
-        "a plan that the store has lost is followed by those who had heard of it, and another one by the rest",
-        real=True,
-        needs=("store loses its last second", "deploys", "replicas crash"),
-        seed=1753,
     ),
 )

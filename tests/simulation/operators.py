@@ -75,8 +75,14 @@ class Operators:
             self._world.checker.ordered(record.id, "dead")
 
     def _redrive(self) -> None:
-        """As the dispatcher does it: in its place, or published again; then the letter is taken away."""
+        """As the dispatcher does it: in its place, or published again; then the letter is taken away.
+
+        Not after the store has lost its last moments: that a session was skipped may be among them, and then there is
+        nothing in its place any more. ``docs/guarantees.md`` names this exception.
+        """
         world = self._world
+        if world.checker.rolled_back:
+            return
         for letter in run(world.broker.browse(*QUEUE)):
             record = run(world.store.message(*QUEUE, letter.message.id))
             stale = record is not None and record.generation > letter.message.generation

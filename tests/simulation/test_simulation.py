@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.simulation.__main__ import MUTATIONS, play, replay_command, shrink
+from tests.simulation.__main__ import MUTATIONS, bugs, play, replay_command, shrink
 from tests.simulation.checker import Broken
 from tests.simulation.mutations import Mutation, applied
 from tests.simulation.states import DOCUMENT, drawn, picture, transitions
@@ -37,6 +37,12 @@ def test_a_mistake_is_noticed(mutation: Mutation) -> None:
 
 def test_the_picture_of_states_is_that_of_the_cores() -> None:
     assert picture(transitions()) == drawn(DOCUMENT.read_text()), "draw it anew: python -m tests.simulation.states"
+
+
+def test_what_it_found_is_told() -> None:
+    document = (DOCUMENT.parent / "simulation.md").read_text()
+    told = document.partition("<!-- bugs -->\n")[2].partition("\n<!-- end of bugs -->")[0]
+    assert bugs() == told, "the table is printed by: python -m tests.simulation --bugs"
 
 
 def test_a_seed_that_fails_is_shrunk() -> None:

@@ -108,6 +108,18 @@ def test_a_plan_that_was_proposed_too_late_is_not_followed() -> None:
     assert [1] == scene.closed()
 
 
+def test_the_plan_is_that_of_the_store_though_it_has_lost_its_last_one() -> None:
+    scene = CoreScene({"partitions": 2})
+    scene.give(ME, OTHER)
+    scene.give(OTHER, ME)
+    before = scene.state.plan
+    scene.state.plan = Plan(before.version - 1, (ME, OTHER))
+    scene.opened()
+    stay(scene, 6)
+    assert {ME, OTHER} == set(scene.state.plan.owners)
+    assert scene.state.plan == scene.core._membership.plan
+
+
 # Handing over
 
 

@@ -6,7 +6,7 @@ FORCE ?=
 SECONDS ?= 60
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## .venv from the lock file, once for each content of it
 	@scripts/setup
@@ -38,6 +38,10 @@ fuzz: setup ## everything that parses, under atheris: SECONDS=60 in all
 	@$(PY) -m pip install --quiet --require-hashes -r requirements-fuzz.lock
 	$(PY) -m tests.fuzz --seconds $(SECONDS)
 
+conformance: setup ## the API against its own document, by schemathesis: SECONDS=60 in all
+	@$(PY) -m pip install --quiet --require-hashes -r requirements-conformance.lock
+	$(PY) -m tests.conformance --seconds $(SECONDS)
+
 demo: setup ## the main job: a ledger through the queue, from zero and back
 	$(PY) examples/ledger/demo.py
 
@@ -55,4 +59,4 @@ lock: setup ## the lock files anew from pyproject.toml; LOCK_ARGS=--upgrade for 
 clean: ## takes away what was made
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup style types layers test test-all simulate coverage fuzz demo bench wheel check lock clean
+.PHONY: help setup style types layers test test-all simulate coverage fuzz conformance demo bench wheel check lock clean

@@ -90,6 +90,15 @@ _SESSION: Final = {
     "waiting": 2,
 }
 
+_EVENT: Final = {
+    "specversion": "1.0",
+    "id": "17",
+    "source": "/shop",
+    "type": "order.placed",
+    "partitionkey": "customer-17",
+    "data": {"total": 12},
+}
+
 EXAMPLES: Final[dict[Any, Any]] = {
     Accepted: {"id": _ID, "namespace": "default", "queue": "orders", "session": "customer-17", "state": "queued"},
     Message: _MESSAGE,
@@ -116,14 +125,8 @@ EXAMPLES: Final[dict[Any, Any]] = {
             },
         ]
     },
-    CloudEvent: {
-        "specversion": "1.0",
-        "id": "17",
-        "source": "/shop",
-        "type": "order.placed",
-        "partitionkey": "customer-17",
-        "data": {"total": 12},
-    },
+    CloudEvent: _EVENT,
+    list[CloudEvent]: [_EVENT],
     ProgressSaid: {"percent": 40, "note": "4 of 10 pages"},
     Outcome: {"outcome": "ack"},
     FreshToken: {"token": "kd1.…", "token_expires_at": "2026-01-01T13:00:00.000Z"},

@@ -72,6 +72,10 @@ _BATCH = Operation(
         },
         says="A JSON or msgpack array of entries, or an entry a line, or a batch of CloudEvents. A string `data` is the "
         "payload's text; any other value is sent as JSON; `data_base64` is for bytes.",
+        example=[
+            {"session": "customer-17", "idempotency_key": "order-4711", "data": {"total": 12}},
+            {"delay": "90s", "content_type": "text/plain", "data": "hello"},
+        ],
     ),
     answers={200: Answer(says="What became of each.", shape=BatchAnswer)},
     problems=(Problem.UNKNOWN_QUEUE, Problem.PAYLOAD_TOO_LARGE, Problem.NOT_ALLOWED, Problem.NOT_IMPLEMENTED),

@@ -30,10 +30,11 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """What is sent: a type of ``contracts`` by media type, or None where any bytes will do."""
+    """What is sent: a type of ``contracts`` by media type, or None where any bytes will do. ``example`` is JSON."""
 
     media: Mapping[str, Any]
     says: str = ""
+    example: Any = None
     required: bool = True
 
 

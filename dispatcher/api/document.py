@@ -12,7 +12,7 @@ import msgspec
 from contracts.examples import EXAMPLES
 from contracts.problems import BASE, MEDIA_TYPE, Problem
 from contracts.shapes import ProblemShown
-from dispatcher.api.describing import Answer, Body, Operation, Parameter, Route
+from dispatcher.api.describing import JSON, Answer, Body, Operation, Parameter, Route
 
 _COMMON: Final = (Problem.MALFORMED_REQUEST, Problem.FORBIDDEN, Problem.INTERNAL, Problem.UNAVAILABLE)
 """What every call may be answered: framing, being foreign, a defect in here, broker or store away."""
@@ -129,6 +129,8 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _body(body: Body, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     media = {name: _content(shape, schemas) for name, shape in body.media.items()}
+    if body.example is not None:
+        media[JSON]["example"] = body.example
     return {"description": body.says, "required": body.required, "content": media}
 
 

@@ -166,7 +166,10 @@ _PATCH = _described(
     "patchQueue",
     "Changes a queue",
     "A merge patch (RFC 7396) of the manifest: null takes a member back to its default.",
-    body=Body(media={"application/merge-patch+json": dict[str, Any], JSON: dict[str, Any]}),
+    body=Body(
+        media={JSON: dict[str, Any], "application/merge-patch+json": dict[str, Any]},
+        example={"spec": {"scaling": {"maxReplicas": 4}}},
+    ),
     problems=(Problem.UNKNOWN_QUEUE, Problem.PAYLOAD_TOO_LARGE, Problem.NOT_ALLOWED),
 )
 _DELETE = _described(

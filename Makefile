@@ -24,7 +24,7 @@ layers: setup ## the import rules of .importlinter
 test: setup ## unit, property, simulation, port and system tests: nothing but Python, under two minutes
 	$(PY) -m pytest -n 2 -m "not toolchains"
 
-test-all: setup ## also what needs other languages (installs them as root)
+test-all: setup ## also what needs other languages (installs them as root), and a short `make conformance`
 	@scripts/toolchains
 	$(PY) -m pytest -m toolchains
 
@@ -39,8 +39,7 @@ fuzz: setup ## everything that parses, under atheris: SECONDS=60 in all
 	$(PY) -m tests.fuzz --seconds $(SECONDS)
 
 conformance: setup ## the API against its own document, by schemathesis: SECONDS=60 in all
-	@$(PY) -m pip install --quiet --require-hashes -r requirements-conformance.lock
-	$(PY) -m tests.conformance --seconds $(SECONDS)
+	scripts/conformance --seconds $(SECONDS)
 
 demo: setup ## the main job: a ledger through the queue, from zero and back
 	$(PY) examples/ledger/demo.py

@@ -185,15 +185,22 @@ class ProblemShown(Shape, frozen=True):
     detail: str
 
 
-class AcceptedEntry(Shape, frozen=True):
-    status: Literal[202]
-    id: str
+_ENTRY_ANSWERS = {
+    "anyOf": [
+        {
+            "type": "object",
+            "properties": {"status": {"const": 202}, "id": {"type": "string"}},
+            "required": ["status", "id"],
+        },
+        {"$ref": "#/components/schemas/ProblemShown"},
+    ]
+}
 
 
 class BatchAnswer(Shape, frozen=True):
     """In the order of the entries: what was accepted, or the problem of that entry alone."""
 
-    items: list[dict[str, Any]]
+    items: list[Annotated[dict[str, Any], Meta(extra_json_schema=_ENTRY_ANSWERS)]]
 
 
 class MessageList(Shape, frozen=True):

@@ -51,9 +51,10 @@ SECURITY: Final = {
 }
 
 _ABOUT: Final = (
-    "Every error is `application/problem+json` (RFC 9457) with a stable `type`, and says what to do. Lists are "
+    "Every error is `application/problem+json` (RFC 9457) with a stable `type`, and says what to do. What is not served "
+    "is 404 `unknown-route`; a path that does not take a method 405 `method-not-allowed`, with `Allow`. Lists are "
     '`{"items": […], "next": CURSOR or null}`. Without tokens it is open to this machine alone. Headers of a sender '
-    "that begin with `Kubedaemon-Meta-` reach the handler as they are; so do `ce-*`, `traceparent` and `tracestate`."
+    "that begin with `Kubedaemon-Meta-` reach the handler; so do `ce-*`, `traceparent` and `tracestate`."
 )
 
 

@@ -1,7 +1,6 @@
 // Shows openapi.json. Everything is put in as text, never as markup.
 "use strict";
 
-const METHODS = ["get", "post", "put", "patch", "delete"];
 const byId = (id) => document.getElementById(id);
 
 function make(name, attributes, ...children) {
@@ -20,7 +19,7 @@ function prose(text) {
 
 function operationsOf(api) {
   return Object.entries(api.paths).flatMap(([path, item]) =>
-    METHODS.filter((method) => item[method]).map((method) => ({ path, method, ...item[method] })));
+    Object.entries(item).map(([method, operation]) => ({ path, method, ...operation })));
 }
 
 function resolve(api, schema) {

@@ -56,6 +56,6 @@ lock: setup ## the lock files anew from pyproject.toml; LOCK_ARGS=--upgrade for 
 	scripts/lock
 
 clean: ## takes away what was made
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
 
 .PHONY: help setup style types layers test test-all simulate coverage fuzz conformance demo bench wheel check lock clean

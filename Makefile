@@ -6,7 +6,7 @@ FORCE ?=
 SECONDS ?= 60
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## .venv from the lock file, once for each content of it
 	@scripts/setup
@@ -24,7 +24,7 @@ layers: setup ## the import rules of .importlinter
 test: setup ## unit, property, simulation, port and system tests: nothing but Python, under two minutes
 	$(PY) -m pytest -n 2 -m "not toolchains"
 
-test-all: setup ## also what needs other languages (installs them as root)
+test-all: setup ## also what needs other languages (installs them as root), and a short `make conformance`
 	@scripts/toolchains
 	$(PY) -m pytest -m toolchains
 
@@ -37,6 +37,9 @@ coverage: setup ## which branches of the cores the simulation, the properties an
 fuzz: setup ## everything that parses, under atheris: SECONDS=60 in all
 	@$(PY) -m pip install --quiet --require-hashes -r requirements-fuzz.lock
 	$(PY) -m tests.fuzz --seconds $(SECONDS)
+
+conformance: setup ## the API against its own document, by schemathesis: SECONDS=60 in all
+	scripts/conformance --seconds $(SECONDS)
 
 demo: setup ## the main job: a ledger through the queue, from zero and back
 	$(PY) examples/ledger/demo.py
@@ -53,6 +56,6 @@ lock: setup ## the lock files anew from pyproject.toml; LOCK_ARGS=--upgrade for 
 	scripts/lock
 
 clean: ## takes away what was made
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
 
-.PHONY: help setup style types layers test test-all simulate coverage fuzz demo bench wheel check lock clean
+.PHONY: help setup style types layers test test-all simulate coverage fuzz conformance demo bench wheel check lock clean

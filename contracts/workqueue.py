@@ -135,7 +135,8 @@ def parse_manifest(manifest: object, *, name: str | None = None, namespace: str 
     for key, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
         if manifest.get(key, expected if name else None) != expected:
             raise ManifestError((key,), f"expected {expected}, got {_shown(manifest.get(key, 'nothing'))}")
-    metadata = manifest.get("metadata") or {}
+    metadata = manifest.get("metadata")
+    metadata = {} if metadata is None else metadata
     if not isinstance(metadata, dict):
         raise ManifestError(("metadata",), f"expected a mapping, got {_kind(metadata)}")
     found = metadata.get("name", name)

@@ -6,31 +6,36 @@ from aiohttp import web
 
 from backends.http.answers import problems
 from backends.http.loopback import loopback_only
-from dispatcher.api import batch, callback, dead_letters, events, health, messages, queues, sessions, unbuilt
+from dispatcher.api import batch, callback, dead_letters, events, health, messages, queues, reference, sessions, unbuilt
 from dispatcher.api.context import CONTEXT, Context
+from dispatcher.api.describing import Route
 
 _NAMESPACE = "/v1/namespaces/{namespace}"
 _QUEUES = f"{_NAMESPACE}/queues"
 _QUEUE = f"{_QUEUES}/{{queue}}"
 
 
+def all_routes() -> list[Route]:
+    """Every route but those of the document itself, which is made of these."""
+    return [
+        *health.routes(),
+        *callback.routes(),
+        *unbuilt.routes(_NAMESPACE),
+        *messages.routes(_QUEUE),
+        *batch.routes(_QUEUE),
+        *events.routes(_QUEUE),
+        *queues.routes(_QUEUES, _QUEUE),
+        *sessions.routes(_QUEUE),
+        *dead_letters.routes(_QUEUE),
+    ]
+
+
 def build_app(context: Context) -> web.Application:
     """The dispatcher's HTTP API, open to loopback."""
     app = web.Application(middlewares=[problems(context.telemetry.answered), loopback_only])
     app[CONTEXT] = context
-    app.add_routes(
-        [
-            *health.routes(),
-            *callback.routes(),
-            *unbuilt.routes(_NAMESPACE, _QUEUE),
-            *batch.routes(_QUEUE),
-            *messages.routes(_QUEUE),
-            *events.routes(_QUEUE),
-            *queues.routes(_QUEUES, _QUEUE),
-            *sessions.routes(_QUEUE),
-            *dead_letters.routes(_QUEUE),
-        ]
-    )
+    described = all_routes()
+    app.add_routes([route.definition() for route in (*described, *reference.routes(described))])
 
     async def end_waits(_: web.Application) -> None:
         context.waits.end()

@@ -7,14 +7,17 @@ from typing import Any
 from aiohttp import web
 
 from backends.http.answers import json_answer
-from backends.http.bodies import read_body, when_wanted
+from backends.http.bodies import read_body
 from backends.sending import Accepted
+from contracts.cloudevents import BATCHED
 from contracts.enqueue import Enqueue, read_headers
-from contracts.problems import ProblemError
+from contracts.problems import Problem, ProblemError
+from contracts.shapes import BatchAnswer, CloudEvent
 from contracts.workqueue import WorkQueue
 from dispatcher.api.context import CONTEXT, Context, query_of
+from dispatcher.api.describing import Answer, Body, Operation, Route
 from dispatcher.core.batch import limit_bytes, read_batch
-from dispatcher.core.entry import Wish
+from dispatcher.core.entry import JsonEntry, Wish
 
 
 async def enqueue(request: web.Request) -> web.Response:
@@ -54,6 +57,31 @@ def _item(answer: Accepted | ProblemError) -> dict[str, Any]:
     return {"status": 202, "id": answer.message.id}
 
 
-def routes(queue: str) -> list[web.RouteDef]:
+_BATCH = Operation(
+    id="enqueueBatch",
+    tag="messages",
+    summary="Sends many messages",
+    description="Up to 1,000, each answered on its own, in order. The answer is 200 also where some are refused.",
+    body=Body(
+        media={
+            "application/json": list[JsonEntry],
+            "application/x-ndjson": None,
+            "application/msgpack": None,
+            "application/vnd.msgpack": None,
+            BATCHED: list[CloudEvent],
+        },
+        says="A JSON or msgpack array of entries, or an entry a line, or a batch of CloudEvents. A string `data` is the "
+        "payload's text; any other value is sent as JSON; `data_base64` is for bytes.",
+        example=[
+            {"session": "customer-17", "idempotency_key": "order-4711", "data": {"total": 12}},
+            {"delay": "90s", "content_type": "text/plain", "data": "hello"},
+        ],
+    ),
+    answers={200: Answer(says="What became of each.", shape=BatchAnswer)},
+    problems=(Problem.UNKNOWN_QUEUE, Problem.PAYLOAD_TOO_LARGE, Problem.NOT_ALLOWED, Problem.NOT_IMPLEMENTED),
+)
+
+
+def routes(queue: str) -> list[Route]:
     """Below the path of a queue."""
-    return [web.post(f"{queue}/messages/batch", enqueue, expect_handler=when_wanted)]
+    return [Route.of("POST", f"{queue}/messages/batch", enqueue, _BATCH)]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from aiohttp import web
 
 from backends.http.answers import json_answer
-from backends.http.bodies import when_wanted
 from contracts.api import dead_letter_object
 from contracts.message import DeadLetter
-from contracts.problems import ProblemError, unavailable
+from contracts.problems import Problem, ProblemError, unavailable
+from contracts.shapes import DeadLetterList, Purged, RedriveAll, Redriven, RedriveSome
 from contracts.workqueue import WorkQueue
 from dispatcher.api.context import CONTEXT, Context, json_of, query_of
+from dispatcher.api.describing import JSON, PAGE, SESSION, Answer, Body, Operation, Route, flag
 from dispatcher.core.paging import cut_page
 from dispatcher.core.query import malformed, read_flag, read_limit, read_session
 from dispatcher.core.redrive import read_wanted
@@ -95,10 +96,39 @@ async def purge(request: web.Request) -> web.Response:
     return json_answer({"purged": await context.broker.remove(*where, keys)})
 
 
-def routes(queue: str) -> list[web.RouteDef]:
+_LIST = Operation(
+    id="listDeadLetters",
+    tag="dead letters",
+    summary="Lists dead letters",
+    description="Newest first.",
+    parameters=(SESSION, *PAGE),
+    answers={200: Answer(says="A page.", shape=DeadLetterList)},
+    problems=(Problem.UNKNOWN_QUEUE,),
+)
+_PURGE = Operation(
+    id="purgeDeadLetters",
+    tag="dead letters",
+    summary="Takes every dead letter away, for good",
+    parameters=(flag("all", "Says that all of them are meant.", must_be_true=True),),
+    answers={200: Answer(says="How many there were.", shape=Purged)},
+    problems=(Problem.UNKNOWN_QUEUE,),
+)
+_REDRIVE = Operation(
+    id="redriveDeadLetters",
+    tag="dead letters",
+    summary="Sends dead letters back",
+    description="All, or those that a filter names: each as a new generation of the same message, its counters at the "
+    "start, in the order in which they died.",
+    body=Body(media={JSON: (RedriveAll, RedriveSome)}),
+    answers={200: Answer(says="How many were sent back.", shape=Redriven)},
+    problems=(Problem.UNKNOWN_QUEUE, Problem.PAYLOAD_TOO_LARGE),
+)
+
+
+def routes(queue: str) -> list[Route]:
     """Below the path of a queue."""
     return [
-        web.get(f"{queue}/dead-letters", index),
-        web.delete(f"{queue}/dead-letters", purge),
-        web.post(f"{queue}/dead-letters/redrive", redrive, expect_handler=when_wanted),
+        Route.of("GET", f"{queue}/dead-letters", index, _LIST),
+        Route.of("DELETE", f"{queue}/dead-letters", purge, _PURGE),
+        Route.of("POST", f"{queue}/dead-letters/redrive", redrive, _REDRIVE),
     ]

@@ -6,7 +6,9 @@ from typing import Final
 
 from aiohttp import HttpVersion11, web
 
+from contracts.problems import Problem
 from dispatcher.api.context import CONTEXT, query_of
+from dispatcher.api.describing import Answer, Operation, Parameter, Route
 from dispatcher.core.events import BEAT, greeting
 from dispatcher.feeds import Feed, Listener
 
@@ -58,6 +60,18 @@ async def _listen(feed: Feed, listener: Listener, response: web.StreamResponse, 
                 await response.write(text)
 
 
-def routes(queue: str) -> list[web.RouteDef]:
+_STREAM = Operation(
+    id="streamEvents",
+    tag="messages",
+    summary="Streams what happens to messages",
+    description="Server-sent events, `event: message.<state>`, without end: from now on, or from behind `Last-Event-ID` "
+    "as far back as the log goes. Where it does not go that far, `event: gap` is first.",
+    parameters=(Parameter(name="Last-Event-ID", where="header", says="The id of the last event that was seen."),),
+    answers={200: Answer(says="The stream.", media="text/event-stream")},
+    problems=(Problem.UNKNOWN_QUEUE,),
+)
+
+
+def routes(queue: str) -> list[Route]:
     """Below the path of a queue."""
-    return [web.get(f"{queue}/events", stream, allow_head=False)]
+    return [Route.of("GET", f"{queue}/events", stream, _STREAM)]

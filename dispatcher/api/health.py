@@ -10,7 +10,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from backends.http.answers import json_answer
 from contracts.errors import PermanentError, TransientError
 from contracts.problems import unavailable
+from contracts.shapes import Health
 from dispatcher.api.context import CONTEXT
+from dispatcher.api.describing import Answer, Operation, Route
 
 _READY_SECONDS = 5.0
 
@@ -45,5 +47,26 @@ async def metrics(request: web.Request) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-def routes() -> list[web.RouteDef]:
-    return [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)]
+_HEALTHZ = Operation(
+    id="healthz", tag="service", summary="Is it alive?", answers={200: Answer(says="It is.", shape=Health)}
+)
+_READYZ = Operation(
+    id="readyz",
+    tag="service",
+    summary="Do the broker and the store answer?",
+    answers={200: Answer(says="They do.", shape=Health)},
+)
+_METRICS = Operation(
+    id="metrics",
+    tag="service",
+    summary="Metrics",
+    answers={200: Answer(says="As Prometheus reads them.", media="text/plain")},
+)
+
+
+def routes() -> list[Route]:
+    return [
+        Route.of("GET", "/healthz", healthz, _HEALTHZ),
+        Route.of("GET", "/readyz", readyz, _READYZ),
+        Route.of("GET", "/metrics", metrics, _METRICS),
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from backends.http.answers import json_answer, problem_answer
-from backends.http.bodies import read_body, when_wanted
+from backends.http.bodies import read_body
 from contracts.api import accepted_object, message_object, message_path
 from contracts.cloudevents import BATCHED, media_type
 from contracts.enqueue import read_headers
@@ -13,9 +13,13 @@ from contracts.errors import PermanentError, TransientError
 from contracts.message import Message
 from contracts.problems import Problem, ProblemError
 from contracts.records import Record, State
+from contracts.shapes import Accepted, MessageList
+from contracts.shapes import Message as MessageShape
 from contracts.workqueue import WorkQueue
 from dispatcher.api.batch import enqueue_all
 from dispatcher.api.context import CONTEXT, Context, query_of
+from dispatcher.api.describing import PAGE, SESSION, WAIT, Answer, Operation, Parameter, Route
+from dispatcher.api.sending_described import LOCATION, MESSAGE, SENDER_HEADERS
 from dispatcher.core.ending import check_kept, not_cancellable, tell_ending
 from dispatcher.core.prefer import applied, read_prefer
 from dispatcher.core.query import Query, read_limit, read_session, read_state, read_wait
@@ -140,12 +144,91 @@ async def index(request: web.Request) -> web.Response:
     return json_answer({"items": [message_object(*where, record) for record in records], "next": following})
 
 
-def routes(queue: str) -> list[web.RouteDef]:
+_ENDED_BADLY = (Problem.MESSAGE_DEAD, Problem.MESSAGE_EXPIRED, Problem.MESSAGE_CANCELLED, Problem.RESULT_GONE)
+_ENQUEUE = Operation(
+    id="enqueueMessage",
+    tag="messages",
+    summary="Sends a message",
+    description="202 only once a durable queue holds it.",
+    parameters=(
+        *SENDER_HEADERS,
+        Parameter(
+            name="Prefer",
+            where="header",
+            says="`wait=N` waits for the end, for N seconds at most (300): then the answer is the handler's own.",
+            example="wait=10",
+        ),
+    ),
+    body=MESSAGE,
+    answers={
+        200: Answer(
+            says="With `Prefer: wait` the result, as the handler gave it. For a batch of CloudEvents what became of each.",
+            media="*/*",
+            headers={"Kubedaemon-Status": "`succeeded`", "Preference-Applied": "How long a wait was served."},
+        ),
+        202: Answer(says="It is held.", shape=Accepted, headers=LOCATION),
+    },
+    problems=(
+        Problem.UNKNOWN_QUEUE,
+        Problem.PAYLOAD_TOO_LARGE,
+        Problem.NOT_ALLOWED,
+        Problem.IDEMPOTENCY_CONFLICT,
+        Problem.QUEUE_FULL,
+        Problem.NOT_IMPLEMENTED,
+        *_ENDED_BADLY,
+    ),
+)
+_LIST = Operation(
+    id="listMessages",
+    tag="messages",
+    summary="Lists messages",
+    description="Those that are known, newest first. One from AMQP is known from its first delivery on.",
+    parameters=(
+        Parameter(
+            name="state",
+            where="query",
+            says="Only what is in this state.",
+            schema={"type": "string", "enum": [state.value for state in State]},
+            example="dead",
+        ),
+        SESSION,
+        *PAGE,
+    ),
+    answers={200: Answer(says="A page.", shape=MessageList)},
+    problems=(Problem.UNKNOWN_QUEUE,),
+)
+_SHOW = Operation(
+    id="showMessage",
+    tag="messages",
+    summary="Shows a message",
+    parameters=(WAIT,),
+    answers={200: Answer(says="The message.", shape=MessageShape)},
+    problems=(Problem.UNKNOWN_QUEUE, Problem.UNKNOWN_MESSAGE),
+)
+_CANCEL = Operation(
+    id="cancelMessage",
+    tag="messages",
+    summary="Cancels a message",
+    description="What no attempt has taken up. A second time changes nothing.",
+    answers={200: Answer(says="The message, cancelled.", shape=MessageShape)},
+    problems=(Problem.UNKNOWN_QUEUE, Problem.UNKNOWN_MESSAGE, Problem.CONFLICT),
+)
+_RESULT = Operation(
+    id="fetchResult",
+    tag="messages",
+    summary="Fetches a result",
+    parameters=(WAIT,),
+    answers={200: Answer(says="The handler's body, with its content type.", media="*/*")},
+    problems=(Problem.UNKNOWN_QUEUE, Problem.UNKNOWN_MESSAGE, Problem.NOT_ENDED, *_ENDED_BADLY),
+)
+
+
+def routes(queue: str) -> list[Route]:
     """Below the path of a queue."""
     return [
-        web.post(f"{queue}/messages", enqueue, expect_handler=when_wanted),
-        web.get(f"{queue}/messages", index),
-        web.get(f"{queue}/messages/{{id}}", show),
-        web.delete(f"{queue}/messages/{{id}}", cancel),
-        web.get(f"{queue}/messages/{{id}}/result", result),
+        Route.of("POST", f"{queue}/messages", enqueue, _ENQUEUE),
+        Route.of("GET", f"{queue}/messages", index, _LIST),
+        Route.of("GET", f"{queue}/messages/{{id}}", show, _SHOW),
+        Route.of("DELETE", f"{queue}/messages/{{id}}", cancel, _CANCEL),
+        Route.of("GET", f"{queue}/messages/{{id}}/result", result, _RESULT),
     ]

@@ -8,14 +8,15 @@ import msgspec
 from aiohttp import web
 
 from backends.http.answers import json_answer
-from backends.http.bodies import when_wanted
 from contracts.api import queue_object
 from contracts.deliveries import Depth
 from contracts.errors import PermanentError, TransientError
 from contracts.problems import Problem, ProblemError
 from contracts.records import Report
+from contracts.shapes import Manifest, Queue, QueueList
 from contracts.workqueue import WorkQueue
 from dispatcher.api.context import CONTEXT, Context, json_of, query_of
+from dispatcher.api.describing import JSON, PAGE, Answer, Body, Operation, Route, flag
 from dispatcher.core.manifests import check_change, patched, paused, read_manifest
 from dispatcher.core.paging import cut_page
 from dispatcher.core.query import read_flag, read_limit
@@ -134,14 +135,62 @@ async def resume(request: web.Request) -> web.Response:
     return await _set_paused(request, False)
 
 
-def routes(queues: str, queue: str) -> list[web.RouteDef]:
+def _described(id: str, summary: str, description: str = "", **more: Any) -> Operation:
+    """An operation that answers the queue, unless it says otherwise."""
+    more.setdefault("answers", {200: Answer(says="The queue.", shape=Queue)})
+    more.setdefault("problems", (Problem.UNKNOWN_QUEUE,))
+    return Operation(id=id, tag="queues", summary=summary, description=description, **more)
+
+
+_LIST = _described(
+    "listQueues",
+    "Lists queues",
+    "By name.",
+    parameters=PAGE,
+    answers={200: Answer(says="A page.", shape=QueueList)},
+    problems=(Problem.UNKNOWN_NAMESPACE,),
+)
+_SHOW = _described("showQueue", "Shows a queue")
+_PUT = _described(
+    "putQueue",
+    "Makes or redefines a queue",
+    "The manifest; what it leaves out is as by default.",
+    body=Body(media={JSON: Manifest}),
+    answers={
+        200: Answer(says="The queue, redefined.", shape=Queue),
+        201: Answer(says="The queue, new.", shape=Queue),
+    },
+    problems=(Problem.PAYLOAD_TOO_LARGE, Problem.NOT_ALLOWED),
+)
+_PATCH = _described(
+    "patchQueue",
+    "Changes a queue",
+    "A merge patch (RFC 7396) of the manifest: null takes a member back to its default.",
+    body=Body(
+        media={JSON: dict[str, Any], "application/merge-patch+json": dict[str, Any]},
+        example={"spec": {"scaling": {"maxReplicas": 4}}},
+    ),
+    problems=(Problem.UNKNOWN_QUEUE, Problem.PAYLOAD_TOO_LARGE, Problem.NOT_ALLOWED),
+)
+_DELETE = _described(
+    "deleteQueue",
+    "Deletes a queue",
+    parameters=(flag("force", "Deletes it also where messages wait in it: they are lost."),),
+    answers={204: Answer(says="It is gone.", media=None)},
+    problems=(Problem.UNKNOWN_QUEUE, Problem.CONFLICT),
+)
+_PAUSE = _described("pauseQueue", "Pauses a queue", "No delivery starts any more; enqueueing goes on.")
+_RESUME = _described("resumeQueue", "Resumes a queue", "Also starts replicas that halted by themselves.")
+
+
+def routes(queues: str, queue: str) -> list[Route]:
     """The paths of all queues of a namespace, and of one."""
     return [
-        web.get(queues, index),
-        web.get(queue, show),
-        web.put(queue, put, expect_handler=when_wanted),
-        web.patch(queue, patch, expect_handler=when_wanted),
-        web.delete(queue, delete),
-        web.post(f"{queue}/pause", pause),
-        web.post(f"{queue}/resume", resume),
+        Route.of("GET", queues, index, _LIST),
+        Route.of("GET", queue, show, _SHOW),
+        Route.of("PUT", queue, put, _PUT),
+        Route.of("PATCH", queue, patch, _PATCH),
+        Route.of("DELETE", queue, delete, _DELETE),
+        Route.of("POST", f"{queue}/pause", pause, _PAUSE),
+        Route.of("POST", f"{queue}/resume", resume, _RESUME),
     ]

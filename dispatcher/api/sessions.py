@@ -7,10 +7,12 @@ from typing import Any
 from aiohttp import web
 
 from backends.http.answers import json_answer
-from backends.http.bodies import when_wanted
 from contracts.api import MAX_LIMIT
+from contracts.problems import Problem
 from contracts.records import State
+from contracts.shapes import Session, SessionList, SessionOrder
 from dispatcher.api.context import CONTEXT, Context, json_of, query_of
+from dispatcher.api.describing import JSON, PAGE, SESSION, Answer, Body, Operation, Route
 from dispatcher.core.paging import cut_page
 from dispatcher.core.query import read_limit, read_session
 from dispatcher.core.sessions import (
@@ -86,10 +88,39 @@ async def _in(context: Context, namespace: str, queue: str, session: str, state:
             return found[::-1]
 
 
-def routes(queue: str) -> list[web.RouteDef]:
+_LIST = Operation(
+    id="listSessions",
+    tag="sessions",
+    summary="Lists sessions",
+    description="Those that an attempt holds, or that wait in a replica.",
+    parameters=(SESSION, *PAGE),
+    answers={200: Answer(says="A page.", shape=SessionList)},
+    problems=(Problem.UNKNOWN_QUEUE,),
+)
+
+
+def _order(id: str, summary: str, description: str) -> Operation:
+    return Operation(
+        id=id,
+        tag="sessions",
+        summary=summary,
+        description=description,
+        body=Body(media={JSON: SessionOrder}),
+        answers={200: Answer(says="The session as it is now.", shape=Session)},
+        problems=(Problem.UNKNOWN_QUEUE, Problem.UNKNOWN_SESSION, Problem.CONFLICT, Problem.PAYLOAD_TOO_LARGE),
+    )
+
+
+_RELEASE = _order(
+    "releaseSession", "Frees a stuck session", "Ends the running attempt as an interruption; the same message goes on."
+)
+_SKIP = _order("skipSession", "Skips a session's head", "It goes to the dead letters, and the session goes on.")
+
+
+def routes(queue: str) -> list[Route]:
     """Below the path of a queue."""
     return [
-        web.get(f"{queue}/sessions", index),
-        web.post(f"{queue}/sessions/release", release, expect_handler=when_wanted),
-        web.post(f"{queue}/sessions/skip", skip, expect_handler=when_wanted),
+        Route.of("GET", f"{queue}/sessions", index, _LIST),
+        Route.of("POST", f"{queue}/sessions/release", release, _RELEASE),
+        Route.of("POST", f"{queue}/sessions/skip", skip, _SKIP),
     ]

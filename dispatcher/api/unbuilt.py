@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from backends.http.bodies import when_wanted
 from contracts.problems import Problem, ProblemError
+from dispatcher.api.describing import Route
 
 
 def _says(what: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -17,15 +17,13 @@ def _says(what: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     return handler
 
 
-def routes(namespace: str, queue: str) -> list[web.RouteDef]:
-    """Below the path of a namespace and of a queue."""
+def routes(namespace: str) -> list[Route]:
+    """Below the path of a namespace. The document leaves them out."""
     unbuilt = [
         ("GET", f"{namespace}/callbacks", "Result callbacks are"),
         ("POST", f"{namespace}/callbacks/{{id}}/replay", "Result callbacks are"),
         ("GET", f"{namespace}/secrets", "Signing secrets are"),
         ("POST", f"{namespace}/secrets", "Signing secrets are"),
         ("DELETE", f"{namespace}/secrets/{{id}}", "Signing secrets are"),
-        ("GET", "/openapi.json", "The OpenAPI document is"),
-        ("GET", "/docs", "The reference in the browser is"),
     ]
-    return [web.route(method, path, _says(what), expect_handler=when_wanted) for method, path, what in unbuilt]
+    return [Route(method, path, _says(what), {}) for method, path, what in unbuilt]

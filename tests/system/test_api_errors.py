@@ -47,8 +47,6 @@ async def test_a_wrong_method(api: Api, method: str, path: str, allowed: str) ->
         ("POST", "/v1/namespaces/default/callbacks/abc/replay"),
         ("GET", "/v1/namespaces/default/secrets"),
         ("DELETE", "/v1/namespaces/default/secrets/abc"),
-        ("GET", "/openapi.json"),
-        ("GET", "/docs"),
     ],
 )
 async def test_what_is_not_built_says_so(api: Api, method: str, path: str) -> None:

@@ -64,6 +64,7 @@ async def test_put_takes_the_whole_manifest(api: Api) -> None:
         ({"kind": "Deployment"}, "kind"),
         ({"metadata": {"name": "other"}}, "metadata.name"),
         ({"metadata": {"namespace": "other"}}, "metadata.namespace"),
+        ({"metadata": 0}, "metadata"),
         ([], ""),
     ],
 )

@@ -38,6 +38,13 @@ fuzz: setup ## everything that parses, under atheris: SECONDS=60 in all
 	@$(PY) -m pip install --quiet --require-hashes -r requirements-fuzz.lock
 	$(PY) -m tests.fuzz --seconds $(SECONDS)
 
+docs: setup ## the documentation as a site, in build/site; strict about its links
+	@$(PY) -m pip install --quiet --require-hashes -r requirements-site.lock
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
+
+reference: setup ## docs/cli.md anew from the verbs
+	$(PY) -m kubedaemon.cli.reference >docs/cli.md
+
 demo: setup ## the main job: a ledger through the queue, from zero and back
 	$(PY) examples/ledger/demo.py
 
@@ -55,4 +62,4 @@ lock: setup ## the lock files anew from pyproject.toml; LOCK_ARGS=--upgrade for 
 clean: ## takes away what was made
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup style types layers test test-all simulate coverage fuzz demo bench wheel check lock clean
+.PHONY: help setup style types layers test test-all simulate coverage fuzz docs reference demo bench wheel check lock clean

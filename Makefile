@@ -41,6 +41,13 @@ fuzz: setup ## everything that parses, under atheris: SECONDS=60 in all
 conformance: setup ## the API against its own document, by schemathesis: SECONDS=60 in all
 	scripts/conformance --seconds $(SECONDS)
 
+docs: setup ## the documentation as a site, in build/site; strict about its links
+	@$(PY) -m pip install --quiet --require-hashes -r requirements-site.lock
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
+
+reference: setup ## docs/api.md and docs/cli.md anew from the code
+	scripts/reference
+
 demo: setup ## the main job: a ledger through the queue, from zero and back
 	$(PY) examples/ledger/demo.py
 
@@ -58,4 +65,4 @@ lock: setup ## the lock files anew from pyproject.toml; LOCK_ARGS=--upgrade for 
 clean: ## takes away what was made
 	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
 
-.PHONY: help setup style types layers test test-all simulate coverage fuzz conformance demo bench wheel check lock clean
+.PHONY: help setup style types layers test test-all simulate coverage fuzz conformance docs reference demo bench wheel check lock clean

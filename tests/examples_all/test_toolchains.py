@@ -27,6 +27,20 @@ def go(directory: Path) -> list[str]:
     return [binary]
 
 
+def java(directory: Path) -> list[str]:
+    """The command that starts the handler in Java, compiled for the occasion."""
+    subprocess.run([tool("javac"), "-d", str(directory), str(EXAMPLES / "java" / "Handler.java")], check=True)
+    return [tool("java"), "-cp", str(directory), "Handler"]
+
+
+def rust(directory: Path) -> list[str]:
+    """The command that starts the handler in Rust, built for the occasion."""
+    binary = str(directory / "words")
+    source = str(EXAMPLES / "rust" / "handler.rs")
+    subprocess.run([tool("rustc"), "-O", "--edition", "2021", "-D", "warnings", "-o", binary, source], check=True)
+    return [binary]
+
+
 def tool(name: str) -> str:
     """Where a toolchain is; without it these tests fail, they are never skipped."""
     found = shutil.which(name)
@@ -34,7 +48,7 @@ def tool(name: str) -> str:
     return found
 
 
-@pytest.fixture(scope="module", params=[node, go])
+@pytest.fixture(scope="module", params=[node, go, java, rust])
 def command(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     built: list[str] = request.param(tmp_path_factory.mktemp("built"))
     return built

@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler, Middleware
 from dispatcher.core.access import NEEDS, Need, Open, Rights, read_bearer
 from dispatcher.ports import Tokens
 
-_RIGHTS = "kubedaemon.rights"
+_RIGHTS: web.RequestKey[Rights] = web.RequestKey("rights", Rights)
 
 
 def need_of(method: str, template: str) -> Need:

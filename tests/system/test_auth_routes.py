@@ -43,7 +43,7 @@ def test_a_route_of_which_nobody_said_who_may_call_it_cannot_be_served() -> None
     app.router.add_get("/v1/namespaces/{namespace}/queues", handler)
     check_needs(app)
     app.router.add_post("/v1/namespaces/{namespace}/queues", handler)
-    with pytest.raises(LookupError, match="POST /v1/namespaces/{namespace}/queues"):
+    with pytest.raises(LookupError, match=r"POST /v1/namespaces/\{namespace\}/queues: say"):
         check_needs(app)
 
 
@@ -121,7 +121,7 @@ async def test_behind_tokens_it_may_listen_anywhere(tmp_path: Path) -> None:
 
 async def test_the_documented_table_is_the_one_that_holds() -> None:
     text = (Path(__file__).parents[2] / "docs" / "auth.md").read_text()
-    documented = {line for line in text.splitlines() if line.startswith("| `")}
+    documented = {line for line in text.splitlines() if line.startswith("| `") and "KUBEDAEMON_" not in line}
     words = {Open.TO_ALL: "open", Open.BY_ITS_OWN_TOKEN: "the token of its attempt"}
     expected = set()
     for (method, template), need in NEEDS.items():

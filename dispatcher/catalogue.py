@@ -16,11 +16,15 @@ _NAMED = 20
 
 
 class Catalogue:
-    """Every queue by namespace and name. ``on_gone(namespace, queue)`` hears of those that are deleted."""
+    """Every queue by namespace and name. ``on_gone(namespace, queue)`` hears of those that are deleted.
 
-    def __init__(self, on_gone: Callable[[str, str], None]) -> None:
+    ``names_namespaces``: an error may tell every caller which namespaces there are.
+    """
+
+    def __init__(self, on_gone: Callable[[str, str], None], *, names_namespaces: bool = True) -> None:
         self._namespaces: dict[str, dict[str, WorkQueue]] = {}
         self._on_gone = on_gone
+        self._names_namespaces = names_namespaces
         self._unwatch: Callable[[], None] | None = None
 
     def follow(self, definitions: Definitions) -> None:
@@ -59,7 +63,8 @@ class Catalogue:
         if queues is None:
             if namespace == HOME:
                 return []
-            detail = f"There is no namespace {namespace[:80]!a}. There is: {_names([HOME, *self._namespaces])}."
+            there = f" There is: {_names([HOME, *self._namespaces])}." if self._names_namespaces else ""
+            detail = f"There is no namespace {namespace[:80]!a}.{there} PUT its first queue to make it."
             raise ProblemError(Problem.UNKNOWN_NAMESPACE, detail)
         return [queues[name] for name in sorted(queues)]
 

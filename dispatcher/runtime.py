@@ -20,7 +20,7 @@ from dispatcher.api.app import build_app
 from dispatcher.api.context import Context
 from dispatcher.catalogue import Catalogue
 from dispatcher.feeds import Feeds
-from dispatcher.ports import Broker, Queues, Store
+from dispatcher.ports import Broker, Queues, Store, Tokens
 from dispatcher.sending import Sender
 from dispatcher.telemetry import Telemetry
 from dispatcher.waiting import Waits
@@ -30,7 +30,8 @@ class Dispatcher:
     """Serves the HTTP API over a broker and a store.
 
     ``keys`` are the installation's: ids and tokens depend on them. ``queues`` is where they are made, by default broker
-    and store themselves. ``attempts`` are those that the callback API speaks to. There are no tokens yet, so it is open to loopback (``open_to_loopback``) or to nobody.
+    and store themselves. ``attempts`` are those that the callback API speaks to.
+    ``tokens`` tell who may do what; without them it is open to loopback (``open_to_loopback``) or to nobody.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Dispatcher:
         registry: CollectorRegistry,
         queues: Queues | None = None,
         attempts: Attempts | None = None,
+        tokens: Tokens | None = None,
         open_to_loopback: bool = True,
         wall: Callable[[], float] = time.time,
         chance: Callable[[], bytes] = lambda: secrets.token_bytes(10),
     ) -> None:
         telemetry = Telemetry(registry)
         self._store = store
+        self._tokens = tokens
         self._open_to_loopback = open_to_loopback
         feeds = Feeds(store, telemetry.listeners)
 
@@ -55,7 +58,7 @@ class Dispatcher:
             telemetry.forget(namespace, queue)
             feeds.gone(namespace, queue)
 
-        self._catalogue = Catalogue(gone)
+        self._catalogue = Catalogue(gone, names_namespaces=tokens is None)
         sender = Sender(broker, broker, store, telemetry=telemetry, secret=keys.ids, wall=wall, chance=chance)
         self._context = Context(
             broker=broker,
@@ -73,14 +76,16 @@ class Dispatcher:
 
     async def start(self, host: str, port: int) -> int:
         """Listens, and answers on which port; 0 asks for a free one. Raises ``ConfigurationError``."""
-        if not self._open_to_loopback or not is_loopback(f"[{host}]" if ":" in host else host):
+        if self._tokens is None and not (self._open_to_loopback and is_loopback(f"[{host}]" if ":" in host else host)):
             raise ConfigurationError(
-                f"without tokens, which are not built yet, the API may only be open on loopback, not on {host}; "
-                "choose 127.0.0.1"
+                f"without tokens the API may only be open on loopback, not on {host}; "
+                "choose 127.0.0.1, or set KUBEDAEMON_AUTH_JWKS"
             )
-        self._catalogue.follow(self._store)
-        self._server = Server(build_app(self._context), host, port)
         try:
+            if self._tokens is not None:
+                await self._tokens.start()
+            self._catalogue.follow(self._store)
+            self._server = Server(build_app(self._context, self._tokens), host, port)
             return await self._server.start()
         except ConfigurationError:
             await self.stop()
@@ -92,3 +97,5 @@ class Dispatcher:
         if server is not None:
             await server.stop()
         self._catalogue.close()
+        if self._tokens is not None:
+            await self._tokens.stop()

@@ -10,6 +10,7 @@ from contracts.message import DeadLetter
 from contracts.problems import Problem, ProblemError, unavailable
 from contracts.shapes import DeadLetterList, Purged, RedriveAll, Redriven, RedriveSome
 from contracts.workqueue import WorkQueue
+from dispatcher.api.access import withhold
 from dispatcher.api.context import CONTEXT, Context, json_of, query_of
 from dispatcher.api.describing import JSON, PAGE, SESSION, Answer, Body, Operation, Route, flag
 from dispatcher.core.paging import cut_page
@@ -35,7 +36,7 @@ async def index(request: web.Request) -> web.Response:
     letters = [one for one in await _letters(context, workqueue) if session in (None, one.message.session)]
     page, following = cut_page(letters, _newest_first, tuple[float, str, int], limit, query.get("after"))
     items = [dead_letter_object(one, await context.store.message(*where, one.message.id)) for one in page]
-    return json_answer({"items": items, "next": following})
+    return json_answer({"items": [withhold(request, item) for item in items], "next": following})
 
 
 async def _letters(context: Context, workqueue: WorkQueue) -> list[DeadLetter]:

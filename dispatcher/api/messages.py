@@ -16,6 +16,7 @@ from contracts.records import Record, State
 from contracts.shapes import Accepted, MessageList
 from contracts.shapes import Message as MessageShape
 from contracts.workqueue import WorkQueue
+from dispatcher.api.access import withhold
 from dispatcher.api.batch import enqueue_all
 from dispatcher.api.context import CONTEXT, Context, query_of
 from dispatcher.api.describing import PAGE, SESSION, WAIT, Answer, Operation, Parameter, Route
@@ -104,7 +105,7 @@ def _unknown(workqueue: WorkQueue) -> ProblemError:
 async def show(request: web.Request) -> web.Response:
     workqueue = request.app[CONTEXT].find(request)
     record = await _find(request, workqueue, query_of(request, "wait"))
-    return json_answer(message_object(workqueue.namespace, workqueue.name, record))
+    return json_answer(withhold(request, message_object(workqueue.namespace, workqueue.name, record)))
 
 
 async def result(request: web.Request) -> web.Response:
@@ -141,7 +142,8 @@ async def index(request: web.Request) -> web.Response:
         )
     except PermanentError as error:
         raise ProblemError(Problem.MALFORMED_REQUEST, str(error), parameter="after") from error
-    return json_answer({"items": [message_object(*where, record) for record in records], "next": following})
+    items = [withhold(request, message_object(*where, record)) for record in records]
+    return json_answer({"items": items, "next": following})
 
 
 _ENDED_BADLY = (Problem.MESSAGE_DEAD, Problem.MESSAGE_EXPIRED, Problem.MESSAGE_CANCELLED, Problem.RESULT_GONE)

@@ -40,6 +40,8 @@ async def explain(client: Client, where: Where, error: ApiError) -> None:
         detail = await _unknown(client, where, error.queue) or detail
     elif error.status == 401:
         detail = f"{detail} Give a token with --token, KUBEDAEMON_TOKEN or KUBEDAEMON_TOKEN_FILE.".strip()
+    elif error.status == 403 and where.token:
+        detail = f"{detail} Namespace {where.namespace!r} was asked for; --namespace names another.".strip()
     problem["detail"] = detail
 
 

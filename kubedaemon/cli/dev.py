@@ -13,7 +13,7 @@ from kubedaemon.cli.verb import refuse_everywhere, verb
 _NOT_HERE = {
     "namespace": "dev makes its queues in 'default'; a manifest with metadata.namespace (-f) makes one elsewhere",
     "url": "dev listens on this machine; choose its port with --port",
-    "token": "dev is open to this machine without one",
+    "token": "dev itself needs none; KUBEDAEMON_AUTH_JWKS says with which keys it checks those of its callers",
     "output": "dev prints no answers; --log-format json is for its log",
 }
 

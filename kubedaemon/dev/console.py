@@ -41,7 +41,8 @@ class Console:
         word = "replica" if desired == 1 else "replicas"
         self.say(self._paint(f"{queue} -> {desired} {word}: {reason}", 2))
 
-    def welcome(self, url: str, queues: Sequence[WorkQueue], options: DevOptions) -> None:
+    def welcome(self, url: str, queues: Sequence[WorkQueue], options: DevOptions, *, tokens: bool = False) -> None:
+        """``tokens``: it is not open, so that what can be tried takes one from the environment."""
         names = ", ".join(queue.name for queue in queues)
         first = queues[0]
         self.say(f"{self._paint('Kubedaemon', 1)} listens on {url}   queues: {names}   (Ctrl-C stops)")
@@ -52,11 +53,13 @@ class Console:
         else:
             self.say("no handler: messages are accepted and wait; add --exec 'COMMAND' or --handler URL")
         path = f"/v1/namespaces/{first.namespace}/queues/{first.name}/messages"
-        prefer = " -H 'Prefer: wait=10'" if options.command or options.handler_url else ""
+        waits = options.command or options.handler_url
+        prefer = " -H 'Prefer: wait=10'" if waits else ""
         self.say("")
         self.say("try:")
+        prefer += ' -H "Authorization: Bearer $KUBEDAEMON_TOKEN"' if tokens else ""
         self.say(f"  curl -i {url}{path} -H 'Content-Type: text/plain' -H 'Kubedaemon-Session: me'{prefer} -d 'hello'")
         where = "" if url.endswith(":8080") else f" --url {url}"
         where += "" if first.namespace == "default" else f" --namespace {first.namespace}"
-        self.say(f"  kubedaemon send {first.name} hello --session me{' --wait' if prefer else ''}{where}")
+        self.say(f"  kubedaemon send {first.name} hello --session me{' --wait' if waits else ''}{where}")
         self.say("")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import signal
 import sys
@@ -20,6 +21,8 @@ from contracts.errors import ConfigurationError, KubedaemonError
 from contracts.text import MAX_QUEUE_NAME, is_label
 from contracts.tokens import derive_keys
 from contracts.workqueue import WorkQueue, parse_spec
+from dispatcher.adapters.auth import JwtTokens
+from dispatcher.auth_settings import AuthSettings, read_auth
 from dispatcher.runtime import Dispatcher
 from kubedaemon.dev.attempts import LocalAttempts
 from kubedaemon.dev.console import Console
@@ -68,7 +71,9 @@ def handler_address(url: str | None) -> tuple[str, int] | None:
 class Dev:
     """The running whole."""
 
-    def __init__(self, options: DevOptions, console: Console, records: Records) -> None:
+    def __init__(
+        self, options: DevOptions, console: Console, records: Records, auth: AuthSettings | None = None
+    ) -> None:
         self._options = options
         self._console = console
         self._broker = EmbeddedBroker()
@@ -90,6 +95,7 @@ class Dev:
             keys=keys,
             registry=registry,
             attempts=LocalAttempts(self._workloads.attempts, self._store),
+            tokens=None if auth is None else JwtTokens(auth),
         )
         self._scalers: dict[tuple[str, str], tuple[QueueScaler, asyncio.Task[None]]] = {}
 
@@ -140,14 +146,16 @@ class Dev:
         await self._dispatcher.stop()
 
 
-async def _serve(options: DevOptions, queues: list[WorkQueue], console: Console, records: Records) -> int:
+async def _serve(
+    options: DevOptions, queues: list[WorkQueue], console: Console, records: Records, auth: AuthSettings | None
+) -> int:
     loop = asyncio.get_running_loop()
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, signals.put_nowait, number)
-    dev = Dev(options, console, records)
+    dev = Dev(options, console, records, auth)
     port = await dev.start(queues)
-    console.welcome(f"http://{HOST}:{port}", queues, options)
+    console.welcome(f"http://{HOST}:{port}", queues, options, tokens=auth is not None)
     await signals.get()
     console.say("stopping: what runs may end; press Ctrl-C again to stop at once")
     stopping = asyncio.create_task(dev.stop())
@@ -170,6 +178,7 @@ def run(options: DevOptions) -> int:
     set_up_logging(options.log_format)
     try:
         queues = queues_of(options)
+        auth = read_auth(os.environ)
         handler_address(options.handler_url)
         if options.command:
             find_command(options.command)
@@ -178,7 +187,7 @@ def run(options: DevOptions) -> int:
             contextlib.closing(Console(sys.stdout)) as console,
             keeping_records(console.say) as records,
         ):
-            return uvloop.run(_serve(options, queues, console, records))
+            return uvloop.run(_serve(options, queues, console, records, auth))
         return 130
     except ConfigurationError as error:
         print(f"kubedaemon: {error}", file=sys.stderr)

@@ -22,6 +22,7 @@ from contracts.problems import BASE, MEDIA_TYPE
 from contracts.records import Attempt, Ending, Record, Report, State
 from contracts.tokens import derive_keys
 from contracts.topology import Partition
+from dispatcher.ports import Tokens
 from dispatcher.runtime import Dispatcher
 
 REPLICA = "replica-0#1"
@@ -118,9 +119,9 @@ class Reply:
 
 
 class Api:
-    """Calls the API. ``clock`` is what the dispatcher takes for now."""
+    """Calls the API. ``clock`` is what the dispatcher takes for now; without ``tokens`` it is open."""
 
-    def __init__(self) -> None:
+    def __init__(self, tokens: Tokens | None = None) -> None:
         self.broker = Broker()
         self.store = Store()
         self.clock = time.time()
@@ -130,6 +131,7 @@ class Api:
             store=self.store,
             keys=derive_keys([b"s" * 32]),
             registry=self.registry,
+            tokens=tokens,
             wall=lambda: self.clock,
         )
         self.port = 0

@@ -13,7 +13,7 @@ ORDER = {
     "Write a handler": ["handlers", "callbacks", "auth"],
     "Rely on it": ["guarantees", "durability", "problems"],
     "Look it up": ["api", "cli", "settings", "protocol", "glossary"],
-    "Understand it": ["architecture"],
+    "Understand it": ["architecture", "simulation"],
 }
 
 

@@ -14,7 +14,13 @@ from contracts.problems import BASE, MEDIA_TYPE, Problem
 from contracts.shapes import ProblemShown
 from dispatcher.api.describing import JSON, Answer, Body, Operation, Parameter, Route
 
-_COMMON: Final = (Problem.MALFORMED_REQUEST, Problem.FORBIDDEN, Problem.INTERNAL, Problem.UNAVAILABLE)
+_COMMON: Final = (
+    Problem.MALFORMED_REQUEST,
+    Problem.UNAUTHORIZED,
+    Problem.FORBIDDEN,
+    Problem.INTERNAL,
+    Problem.UNAVAILABLE,
+)
 """What every call may be answered: framing, being foreign, a defect in here, broker or store away."""
 
 _REF: Final = "#/components/schemas/{name}"
@@ -42,12 +48,18 @@ TAGS: Final = {
 }
 
 SECURITY: Final = {
+    "bearerToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "Where the dispatcher was started with `KUBEDAEMON_AUTH_JWKS`; else it is open to its machine alone.",
+    },
     "handlerToken": {
         "type": "http",
         "scheme": "bearer",
         "description": "The `Kubedaemon-Token` of the call, which speaks for its attempt, or the token of `/init`, "
         "which may enqueue at once.",
-    }
+    },
 }
 
 _ABOUT: Final = (
@@ -103,13 +115,20 @@ def _operation(path: str, operation: Operation, schemas: Mapping[Any, Any]) -> d
         "summary": operation.summary,
         "parameters": given + [_parameter(one) for one in operation.parameters],
         "responses": _responses(operation, schemas),
-        "security": [{operation.security: []}] if operation.security else [],
+        "security": _security(path, operation),
     }
     if operation.description:
         found["description"] = operation.description
     if operation.body is not None:
         found["requestBody"] = _body(operation.body, schemas)
     return found
+
+
+def _security(path: str, operation: Operation) -> list[dict[str, list[str]]]:
+    """What is in a namespace takes a token where there are any, and else none."""
+    if operation.security:
+        return [{operation.security: []}]
+    return [{"bearerToken": []}, {}] if path.startswith("/v1/namespaces") else []
 
 
 def _of_path(name: str) -> Parameter:

@@ -36,7 +36,7 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> Iterator[st
     yield from (f"### {operation['summary']}", "", f"`{method.upper()} {path}`", "")
     if "description" in operation:
         yield from (operation["description"], "")
-    if operation["security"]:
+    if operation["security"] and {} not in operation["security"]:
         yield from ("Wants `Authorization: Bearer` with a token.", "")
     given = [one for one in operation["parameters"] if one["in"] != "path"]
     if given:

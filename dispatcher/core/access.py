@@ -118,6 +118,7 @@ NEEDS: Final[dict[tuple[str, str], Need]] = {
     ("GET", "/metrics"): Open.TO_ALL,
     ("GET", "/openapi.json"): Open.TO_ALL,
     ("GET", "/docs"): Open.TO_ALL,
+    ("GET", "/docs/{asset}"): Open.TO_ALL,
     ("*", "/v1/callback/{path}"): Open.BY_ITS_OWN_TOKEN,
     ("GET", f"{_NAMESPACE}/queues"): _VIEWER,
     ("GET", _QUEUE): _VIEWER,

@@ -12,7 +12,7 @@ PAGES = sorted(
     for pattern in ("*.md", "docs/**/*.md", "examples/**/*.md")
     for path in ROOT.glob(pattern)
 )
-PROGRAMS = ("kubedaemon", ".venv/bin/kubedaemon", "curl", "make", "rustc", "(cd", "python", "cat", "head")
+PROGRAMS = ("kubedaemon", ".venv/bin/kubedaemon", "curl", "make", "rustc", "(cd", "python", "cat", "head", "export")
 
 _FENCED = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"\n\n(?P<body>(?: {4}\S.*\n)(?: {4}.*\n|\n(?= {4}))*)")

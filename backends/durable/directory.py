@@ -24,6 +24,7 @@ class DataDirectory:
     """Opened by one process at a time. Raises ``ConfigurationError`` where it cannot be used, saying what to do."""
 
     def __init__(self, path: Path, key_file: Path | None = None) -> None:
+        self.path = path
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

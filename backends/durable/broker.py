@@ -83,6 +83,7 @@ class DurableBroker:
         parts = [part for queue in self._queues.values() for part in queue.all()]
         self._serial = max((part.held_to & _NUMBERS for part in parts if part.waiting), default=0)
         self._next_partition = max((part.number for part in parts), default=0) + 1
+        self._next_queue = max(self._by_number, default=0) + 1
         ((self._dead_serial,),) = journal.read("SELECT coalesce(max(number), 0) FROM dead")
         self._timetable = Timetable(journal, self._due)
         self._timetable.wind()
@@ -171,7 +172,7 @@ class DurableBroker:
         if wanted < newest:
             raise PermanentError(f"{workqueue.name} has {newest} partitions: they are only ever doubled")
         if queue is None:
-            number = max(self._by_number, default=0) + 1
+            number, self._next_queue = self._next_queue, self._next_queue + 1
             queue = _Queue(self._journal, number, [(wanted, self._numbers(wanted))])
             self._queues[key] = self._by_number[number] = queue
             self._keep(key, queue)

@@ -47,6 +47,8 @@ class DataDirectory:
             ) from error
         self.keys: Keys = read_keys(key_file or _own_secret(path / SECRET))
         self.journal = Journal(path / FILE)
+        _sync(path)
+        _sync(path.absolute().parent)
         try:
             self.broker = DurableBroker(self.journal)
             self.store = DurableStore(self.journal)

@@ -75,6 +75,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: the log is synced at each commit, so that not even a power cut takes back what was confirmed.
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")  # of macOS, where a plain one may stop at the disk's cache
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
     connection.execute("PRAGMA journal_size_limit = 33554432")
     return connection

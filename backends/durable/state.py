@@ -71,7 +71,7 @@ class KeptState(QueueState):
 
     def _take_up(self, record: Kept, wall: float) -> None:
         lane = f"s:{record.session}" if record.session is not None else f"m:{record.id}"
-        if record.blocks or record.in_place or (record.attempt and record.ending is None):
+        if record.blocks or (record.ending is None and (record.attempt or record.in_place)):
             self.heads[lane] = record.id
         if record.open_by is not None:
             self.interrupt(record, wall)

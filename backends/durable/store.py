@@ -126,6 +126,11 @@ class DurableStore(EmbeddedStore):
         await self._journal.on_disk()
         return page
 
+    async def tail(self, namespace: str, queue: str) -> str:
+        place = await super().tail(namespace, queue)
+        await self._journal.on_disk()
+        return place
+
     async def events(
         self, namespace: str, queue: str, after: str, *, limit: int, until: str | None = None, wait_seconds: float = 0.0
     ) -> Stretch:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
+import sys
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
@@ -102,3 +104,21 @@ answer = urlopen(asked).read().decode()
 
 def _dead_letters(dev: Dev) -> list[str]:
     return [letter["id"] for letter in dev.call("GET", "work/dead-letters").json["items"]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of another process are set on Linux only")
+def test_a_disk_that_refuses_ends_dev_with_the_reason_and_nothing_is_accepted_any_more(stage: Stage) -> None:
+    with stage.dev("--data", str(stage.directory / "data")) as dev:
+        assert dev.url
+        resource.prlimit(dev.process.pid, resource.RLIMIT_FSIZE, (400_000, 400_000))
+        while dev.process.poll() is None and _accepts(dev):
+            pass
+        assert 1 == dev.wait()
+        assert "kubedaemon.db cannot be written" in dev.err.read_text()
+
+
+def _accepts(dev: Dev) -> bool:
+    try:
+        return dev.call("POST", "default/messages", bytes(20_000)).status == 202
+    except (OSError, HTTPException):
+        return False

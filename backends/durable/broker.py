@@ -117,12 +117,10 @@ class DurableBroker:
         partition = queue.partition_of(message)
         self._serial += 1
         key = partition.number << SHIFT | self._serial
-        partition.coming += 1
         self._journal.write(PUBLISH, (key, encode(message)))
         self._journal.then(lambda: self._published(queue, partition, key, message))
 
     def _published(self, queue: _Queue, partition: StoredPartition, key: int, message: Message) -> None:
-        partition.coming -= 1
         if queue.gone:
             return
         partition.add(key, message)
@@ -191,7 +189,10 @@ class DurableBroker:
         self._journal.write(KEEP, (queue.number, *key, queue.kept_sets()))
 
     def _double(self, key: tuple[str, str], queue: _Queue, wanted: int) -> None:
-        """From now on a new set takes what is published; the older ones hear that nothing follows."""
+        """From now on a new set takes what is published; the older ones hear that nothing follows.
+
+        They hear it once this is on disk, and with it all that was published to them.
+        """
         older, first = queue.newest, self._numbers(wanted)
         queue.sets[wanted] = [StoredPartition(self._journal, first + n) for n in range(wanted)]
         self._keep(key, queue)
@@ -204,6 +205,7 @@ class DurableBroker:
         self._journal.then(end)
 
     async def retire(self, namespace: str, queue: str, partitions: int) -> None:
+        await self._journal.on_disk()  # what was published before the set was older may be on its way
         found = self._find(namespace, queue)
         parts = found.sets.get(partitions, [])
         if parts is found.newest:

@@ -69,19 +69,18 @@ class Channel:
 
 
 class StoredPartition:
-    """``waiting`` are ready, in memory or not; ``coming`` are written and not confirmed yet; ``over``: nothing is added.
+    """``waiting`` are ready, in memory or not; ``over``: nothing is added.
 
     All of its keys up to ``read_to`` are in memory or delivered; those up to ``held_to`` are confirmed.
     """
 
-    __slots__ = ("coming", "held_to", "journal", "line", "number", "over", "read_to", "ready", "waiting")
+    __slots__ = ("held_to", "journal", "line", "number", "over", "read_to", "ready", "waiting")
 
     def __init__(self, journal: Journal, number: int) -> None:
         self.journal = journal
         self.number = number
         self.line: list[Channel] = []
         self.over = False
-        self.coming = 0
         self.ready: deque[Stored] = deque()
         first, last = key_range(number)
         ((self.waiting, newest),) = journal.read(COUNT, (first, last))
@@ -90,7 +89,7 @@ class StoredPartition:
 
     @property
     def empty(self) -> bool:
-        return not self.waiting and not self.coming and not any(channel.unacked for channel in self.line)
+        return not self.waiting and not any(channel.unacked for channel in self.line)
 
     def add(self, key: int, message: Message) -> None:
         """The disk holds it now. In memory too where all that is before it is, and there is room."""
@@ -127,7 +126,7 @@ class StoredPartition:
             self.waiting -= 1
             happen(Delivered(channel.number, channel.next_tag, stored[1]))
             channel.next_tag += 1
-        if self.over and not self.waiting and not self.coming and not channel.told_end:
+        if self.over and not self.waiting and not channel.told_end:
             channel.told_end = True
             happen(NothingFollows(channel.number))
 

@@ -20,9 +20,8 @@ _NOT_HERE = {
 
 @verb(
     "kubedaemon dev --exec 'python handler.py'",
-    "kubedaemon dev -f queue.yaml --exec 'node handler.js' --port 9000",
+    "kubedaemon dev -f queue.yaml --exec 'node handler.js' --data ./data",
     "kubedaemon dev --queue mails --handler http://127.0.0.1:3000",
-    "kubedaemon dev --data ./kubedaemon-data --exec 'python handler.py'",
     local=True,
 )
 @click.option(

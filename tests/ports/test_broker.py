@@ -138,6 +138,15 @@ async def test_doubling_leaves_what_was_there_and_says_that_nothing_follows(brok
             assert got in ([], wanted)
 
 
+async def test_nothing_follows_not_even_what_was_published_at_the_same_time(broker: Broker) -> None:
+    await broker.declare(queue(1))
+    listener = Listener(broker, "a")
+    listener.consumer.open(1, ONLY, 10)
+    await asyncio.gather(publish(broker, message(1)), broker.declare(queue(2)))
+    await listener.until(lambda: listener.saw(NothingFollows))
+    assert (["m1"], NothingFollows(1)) == (listener.delivered(1), listener.happened[-1])
+
+
 async def test_each_channel_that_is_served_hears_that_nothing_follows_behind_what_it_is_given(broker: Broker) -> None:
     await broker.declare(queue(1))
     await publish(broker, message(1), message(2))

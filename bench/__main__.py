@@ -1,7 +1,8 @@
 """``python -m bench``: the whole embedded path beside the raw one.
 
 Raw: our handler client posting to the handler, 64 at once, with nothing in between. Embedded: the same messages,
-preloaded, through broker, store and sidecar to the same handler, one by one, 64 sessions at once. The handler is a bare
+preloaded, through broker, store and sidecar to the same handler, one by one, 64 sessions at once. Durable: the same
+with broker and store in a file in the working directory, each step on disk before the next one follows from it. The handler is a bare
 asyncio protocol in a process of its own on the other core. Figures are rate and CPU a message of the measuring process.
 """
 
@@ -14,14 +15,17 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from backends.durable.directory import DataDirectory
 from backends.embedded.broker import EmbeddedBroker
 from backends.embedded.store import EmbeddedStore
+from backends.ports import Broker, Store
 from contracts.answers import Answer, NoAnswer
 from contracts.handler import message_heads
 from contracts.message import Message
@@ -85,9 +89,21 @@ async def _raw(port: int, count: int) -> tuple[float, float]:
 
 
 async def _embedded(port: int, count: int) -> tuple[float, float]:
+    return await _through(EmbeddedBroker(), EmbeddedStore(), port, count)
+
+
+async def _durable(port: int, count: int) -> tuple[float, float]:
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as place:
+        data = DataDirectory(Path(place))
+        try:
+            return await _through(data.broker, data.store, port, count)
+        finally:
+            await data.close()
+
+
+async def _through(broker: Broker, store: Store, port: int, count: int) -> tuple[float, float]:
     spec = parse_spec({"sessions": {"maxConcurrent": AT_ONCE, "concurrencyPerReplica": AT_ONCE}})
     workqueue = WorkQueue(name="bench", spec=spec)
-    broker, store = EmbeddedBroker(), EmbeddedStore()
     await broker.declare(workqueue)
     await broker.publish([_message(number) for number in range(count)])
     wall, cpu = time.perf_counter(), _cpu()
@@ -164,20 +180,23 @@ def main() -> None:
     if len(cpus) > 1:
         os.sched_setaffinity(0, {cpus[0]})
     handler, port = _start_handler(cpus[1] if len(cpus) > 1 else None)
-    raw, embedded = [], []
+    raw, embedded, durable = [], [], []
     try:
         for _ in range(arguments.runs):
             raw.append(uvloop.run(_raw(port, arguments.messages)))
             embedded.append(uvloop.run(_embedded(port, arguments.messages)))
+            durable.append(uvloop.run(_durable(port, arguments.messages)))
     finally:
         handler.terminate()
         handler.wait()
-    for name, figures in (("raw", raw), ("embedded", embedded)):
+    for name, figures in (("raw", raw), ("embedded", embedded), ("durable", durable)):
         rate, cpu = (statistics.median(column) for column in zip(*figures, strict=True))
         spread = f"{min(c for _, c in figures):.0f} to {max(c for _, c in figures):.0f}"
         print(f"{name:9} {rate:9.0f} messages/s   {cpu:6.1f} us CPU a message ({spread})")
     ratio = statistics.median(e[0] / r[0] for e, r in zip(embedded, raw, strict=True))
     print(f"embedded / raw: {ratio:.2f} of the rate, medians of {arguments.runs} runs of {arguments.messages}")
+    ratio = statistics.median(d[0] / e[0] for d, e in zip(durable, embedded, strict=True))
+    print(f"durable / embedded: {ratio:.2f} of the rate")
     waking = sorted(uvloop.run(_wake(300)))
     print(f"publish to scale decision at zero: p50 {waking[150] * 1e3:.2f} ms, p99 {waking[297] * 1e3:.2f} ms (of 300)")
 

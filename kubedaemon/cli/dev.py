@@ -20,7 +20,7 @@ _NOT_HERE = {
 
 @verb(
     "kubedaemon dev --exec 'python handler.py'",
-    "kubedaemon dev -f queue.yaml --exec 'node handler.js' --port 9000",
+    "kubedaemon dev -f queue.yaml --exec 'node handler.js' --data ./data",
     "kubedaemon dev --queue mails --handler http://127.0.0.1:3000",
     local=True,
 )
@@ -39,6 +39,10 @@ _NOT_HERE = {
     help="Where it listens; 0 takes a free one.",
 )
 @click.option(
+    "--data", metavar="DIR", type=click.Path(path_type=Path),
+    help="Keeps everything in this directory, over restarts and power cuts.  [default: in memory]",
+)  # fmt: skip
+@click.option(
     "--log-format",
     type=click.Choice(["console", "json"]),
     default="console",
@@ -46,12 +50,22 @@ _NOT_HERE = {
     help="Of the log that goes to standard error.",
 )
 def dev(
-    files: tuple[Path, ...], queue: str | None, command: str | None, handler_url: str | None, port: int, log_format: str
+    files: tuple[Path, ...],
+    queue: str | None,
+    command: str | None,
+    handler_url: str | None,
+    port: int,
+    data: Path | None,
+    log_format: str,
 ) -> None:
     """Run everything on this machine: nothing to install or set up.
 
     Handlers are started when there is work, as many as it takes, each on a $PORT of its own, and stopped when there
     is none. Without --exec and --handler, messages are accepted and wait. Ctrl-C stops it.
+
+    With --data, messages, results, session state and queues are in DIR, and each is on disk before it is confirmed:
+    the next start with this DIR goes on from there, however this one ended. Queues that were made through the API
+    are kept as they are; -f wins for those that it names.
     """
     refuse_everywhere(_NOT_HERE)
     if command is not None and handler_url is not None:
@@ -67,6 +81,7 @@ def dev(
         command=words,
         handler_url=handler_url,
         port=port,
+        data=data,
         log_format="json" if log_format == "json" else "console",
     )
     sys.exit(run(options))

@@ -52,6 +52,10 @@ class Console:
             self.say(f"handler: {' '.join(options.command)}, started when there is work")
         else:
             self.say("no handler: messages are accepted and wait; add --exec 'COMMAND' or --handler URL")
+        if options.data is not None:
+            self.say(f"data: {options.data}, on disk before it is confirmed")
+        else:
+            self.say("data: in memory, and gone when this ends; --data DIR keeps it")
         path = f"/v1/namespaces/{first.namespace}/queues/{first.name}/messages"
         waits = options.command or options.handler_url
         prefer = " -H 'Prefer: wait=10'" if waits else ""

@@ -7,9 +7,7 @@ import secrets
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from backends.embedded.broker import EmbeddedBroker
-from backends.embedded.store import EmbeddedStore
-from backends.ports import Attempts
+from backends.ports import Attempts, Broker, Store
 from contracts.tokens import Keys
 from contracts.workqueue import WorkQueue
 from kubedaemon.dev.guards import Guards
@@ -25,7 +23,7 @@ KILL_AFTER_SECONDS = 5.0
 class Backend:
     """The embedded broker and store, where sidecars count what they do, and the keys of this installation."""
 
-    def __init__(self, broker: EmbeddedBroker, store: EmbeddedStore, telemetry: Telemetry, keys: Keys) -> None:
+    def __init__(self, broker: Broker, store: Store, telemetry: Telemetry, keys: Keys) -> None:
         self.broker = broker
         self.store = store
         self.telemetry = telemetry

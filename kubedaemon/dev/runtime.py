@@ -5,21 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 import signal
 import sys
-from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import uvloop
 from prometheus_client import CollectorRegistry
 
-from backends.embedded.broker import EmbeddedBroker
-from backends.embedded.store import EmbeddedStore
 from backends.process.logging import set_up_logging
 from contracts.errors import ConfigurationError, KubedaemonError
 from contracts.text import MAX_QUEUE_NAME, is_label
-from contracts.tokens import derive_keys
 from contracts.workqueue import WorkQueue, parse_spec
 from dispatcher.adapters.auth import JwtTokens
 from dispatcher.auth_settings import AuthSettings, read_auth
@@ -27,6 +22,7 @@ from dispatcher.runtime import Dispatcher
 from kubedaemon.dev.attempts import LocalAttempts
 from kubedaemon.dev.console import Console
 from kubedaemon.dev.guards import Guards
+from kubedaemon.dev.keeping import Keeping, define, keeping
 from kubedaemon.dev.leftovers import Records, keeping_records
 from kubedaemon.dev.manifest import read_manifests
 from kubedaemon.dev.options import DevOptions
@@ -41,17 +37,22 @@ STOP_SECONDS = 10.0
 """How long calls that run may take once Ctrl-C was pressed; a second one does not wait."""
 
 
-def queues_of(options: DevOptions) -> list[WorkQueue]:
-    """The queues that were asked for; ``default`` where none was. Raises ``ConfigurationError``."""
-    queues = read_manifests(options.files)
+def queues_of(options: DevOptions) -> tuple[list[WorkQueue], list[WorkQueue]]:
+    """The queues of the manifests, and those that are made with all defaults unless they are there already.
+
+    Those are the one of ``--queue``, or ``default`` where nothing was asked for. Raises ``ConfigurationError``.
+    """
+    queues, plain = read_manifests(options.files), []
     if options.queue is not None:
         if not is_label(options.queue, MAX_QUEUE_NAME):
             raise ConfigurationError(
                 f"--queue {options.queue!r}: use lower-case letters, digits and inner '-', at most {MAX_QUEUE_NAME}"
             )
         if all(queue.name != options.queue for queue in queues):
-            queues.append(WorkQueue(name=options.queue, spec=parse_spec(None)))
-    return queues or [WorkQueue(name="default", spec=parse_spec(None))]
+            plain.append(WorkQueue(name=options.queue, spec=parse_spec(None)))
+    elif not queues:
+        plain.append(WorkQueue(name="default", spec=parse_spec(None)))
+    return queues, plain
 
 
 def handler_address(url: str | None) -> tuple[str, int] | None:
@@ -72,15 +73,13 @@ class Dev:
     """The running whole."""
 
     def __init__(
-        self, options: DevOptions, console: Console, records: Records, auth: AuthSettings | None = None
+        self, options: DevOptions, keeping: Keeping, console: Console, records: Records, auth: AuthSettings | None
     ) -> None:
         self._options = options
         self._console = console
-        self._broker = EmbeddedBroker()
-        self._store = EmbeddedStore()
+        self._broker, self._store, keys = keeping.broker, keeping.store, keeping.keys
         registry = CollectorRegistry()
         self._scaler_telemetry = ScalerTelemetry(registry)
-        keys = derive_keys([secrets.token_bytes(32)])
         backend = Backend(self._broker, self._store, SidecarTelemetry(registry), keys)
         self._workloads = LocalWorkloads(
             backend,
@@ -99,10 +98,7 @@ class Dev:
         )
         self._scalers: dict[tuple[str, str], tuple[QueueScaler, asyncio.Task[None]]] = {}
 
-    async def start(self, queues: Sequence[WorkQueue]) -> int:
-        for workqueue in queues:
-            await self._broker.declare(workqueue)
-            await self._store.put(workqueue)
+    async def start(self) -> int:
         port = await self._dispatcher.start(HOST, self._options.port)
         self._store.watch(self._changed)
         return port
@@ -147,19 +143,33 @@ class Dev:
 
 
 async def _serve(
-    options: DevOptions, queues: list[WorkQueue], console: Console, records: Records, auth: AuthSettings | None
+    options: DevOptions,
+    manifests: list[WorkQueue],
+    plain: list[WorkQueue],
+    console: Console,
+    records: Records,
+    auth: AuthSettings | None,
 ) -> int:
     loop = asyncio.get_running_loop()
-    signals: asyncio.Queue[int] = asyncio.Queue()
+    ends: asyncio.Queue[str] = asyncio.Queue()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, signals.put_nowait, number)
-    dev = Dev(options, console, records, auth)
-    port = await dev.start(queues)
-    console.welcome(f"http://{HOST}:{port}", queues, options, tokens=auth is not None)
-    await signals.get()
+        loop.add_signal_handler(number, ends.put_nowait, "")
+    async with keeping(options.data, ends.put_nowait) as kept:
+        queues = await define(kept, manifests, plain)
+        dev = Dev(options, kept, console, records, auth)
+        port = await dev.start()
+        console.welcome(f"http://{HOST}:{port}", queues, options, tokens=auth is not None)
+        problem = await ends.get()
+        if problem:
+            await dev.kill()
+            raise KubedaemonError(f"{problem}. Nothing was accepted since; see to the disk, and start again")
+        return await _stop(dev, console, ends)
+
+
+async def _stop(dev: Dev, console: Console, ends: asyncio.Queue[str]) -> int:
     console.say("stopping: what runs may end; press Ctrl-C again to stop at once")
     stopping = asyncio.create_task(dev.stop())
-    again = asyncio.create_task(signals.get())
+    again = asyncio.create_task(ends.get())
     await asyncio.wait([stopping, again], return_when=asyncio.FIRST_COMPLETED)
     if not stopping.done():
         console.say("stopping at once")
@@ -177,7 +187,7 @@ def run(options: DevOptions) -> int:
     """Runs until it is told to stop; the exit status. A start that is impossible says why and ends with 2."""
     set_up_logging(options.log_format)
     try:
-        queues = queues_of(options)
+        manifests, plain = queues_of(options)
         auth = read_auth(os.environ)
         handler_address(options.handler_url)
         if options.command:
@@ -187,7 +197,7 @@ def run(options: DevOptions) -> int:
             contextlib.closing(Console(sys.stdout)) as console,
             keeping_records(console.say) as records,
         ):
-            return uvloop.run(_serve(options, queues, console, records, auth))
+            return uvloop.run(_serve(options, manifests, plain, console, records, auth))
         return 130
     except ConfigurationError as error:
         print(f"kubedaemon: {error}", file=sys.stderr)

@@ -19,6 +19,7 @@ WITH_TOOLS = ["README.md", *(f"examples/{language}/README.md" for language in ("
 NOT_RUN = {
     "docs/handlers.md": "its variables come from a message; tests/system/test_callback_*.py make the same calls",
     "docs/auth.md": "its dev has tokens from the start, which the runner does not; tests/system/test_auth_*.py do the same",
+    "docs/durability.md": "it is about restarts of a dev that keeps a directory; tests/system/test_dev_data.py does them",
     "docs/simulation.md": "each of its commands takes longer than a test may",
     "examples/ledger/README.md": "make demo runs it",
 }

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
+from backends.durable.directory import DataDirectory
 from backends.embedded.broker import EmbeddedBroker
 from backends.embedded.store import EmbeddedStore
 from backends.ports import Broker, Store
 
-BROKERS: dict[str, Callable[[], Broker]] = {"embedded": EmbeddedBroker}
-STORES: dict[str, Callable[[], Store]] = {"embedded": EmbeddedStore}
+ADAPTERS = ("embedded", "durable")
 
 
-@pytest.fixture(params=BROKERS)
-def broker(request: pytest.FixtureRequest) -> Broker:
-    return BROKERS[request.param]()
+@pytest.fixture
+async def data(tmp_path: Path) -> AsyncIterator[DataDirectory]:
+    async with AsyncExitStack() as stack:
+        opened = DataDirectory(tmp_path / "data")
+        stack.push_async_callback(opened.close)
+        yield opened
 
 
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest) -> Store:
-    return STORES[request.param]()
+@pytest.fixture(params=ADAPTERS)
+async def broker(request: pytest.FixtureRequest, data: DataDirectory) -> Broker:
+    return EmbeddedBroker() if request.param == "embedded" else data.broker
+
+
+@pytest.fixture(params=ADAPTERS)
+async def store(request: pytest.FixtureRequest, data: DataDirectory) -> Store:
+    return EmbeddedStore() if request.param == "embedded" else data.store

@@ -3,59 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
-from backends.ports import Broker, Consumer
-from contracts.deliveries import ChannelLost, Delivered, Happening, NothingFollows, Proven
+from backends.ports import Broker
+from contracts.deliveries import ChannelLost, NothingFollows, Proven
 from contracts.errors import PermanentError, TransientError
 from contracts.message import DeadLetter, Message
 from contracts.topology import Partition
-from contracts.workqueue import WorkQueue, parse_spec
-
-WHERE = ("default", "q")
-ONLY = Partition(1, 0)
-
-
-def queue(partitions: int = 1) -> WorkQueue:
-    return WorkQueue(name="q", spec=parse_spec({"partitions": partitions}))
-
-
-def message(number: int, session: str | None = "s") -> Message:
-    return Message(namespace="default", queue="q", id=f"m{number}", session=session, body=b"%d" % number)
-
-
-class Listener:
-    """A consumer that keeps what happened, in order, and lets a test wait for it."""
-
-    def __init__(self, broker: Broker, name: str) -> None:
-        self.happened: list[Happening] = []
-        self._stirred = asyncio.Event()
-        self.consumer: Consumer = broker.consumer(*WHERE, name, self._on)
-
-    def _on(self, happenings: list[Happening]) -> None:
-        self.happened += happenings
-        self._stirred.set()
-
-    def delivered(self, channel: int) -> list[str]:
-        return [h.message.id for h in self.happened if isinstance(h, Delivered) and h.channel == channel]
-
-    def tags(self, channel: int) -> list[int]:
-        return [h.tag for h in self.happened if isinstance(h, Delivered) and h.channel == channel]
-
-    def saw(self, kind: type) -> bool:
-        return any(isinstance(h, kind) for h in self.happened)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
-            while not condition():
-                self._stirred.clear()
-                await self._stirred.wait()
-
-
-async def publish(broker: Broker, *messages: Message) -> None:
-    assert [None] * len(messages) == await broker.publish(messages)
+from tests.ports.listening import ONLY, WHERE, Listener, message, publish, queue
 
 
 async def test_a_session_comes_in_the_order_in_which_it_was_published(broker: Broker) -> None:
@@ -180,6 +136,15 @@ async def test_doubling_leaves_what_was_there_and_says_that_nothing_follows(brok
         for channel in (2, 3):
             got = [name for name in listener.delivered(channel) if int(name[1:]) % 7 == session]
             assert got in ([], wanted)
+
+
+async def test_nothing_follows_not_even_what_was_published_at_the_same_time(broker: Broker) -> None:
+    await broker.declare(queue(1))
+    listener = Listener(broker, "a")
+    listener.consumer.open(1, ONLY, 10)
+    await asyncio.gather(publish(broker, message(1)), broker.declare(queue(2)))
+    await listener.until(lambda: listener.saw(NothingFollows))
+    assert (["m1"], NothingFollows(1)) == (listener.delivered(1), listener.happened[-1])
 
 
 async def test_each_channel_that_is_served_hears_that_nothing_follows_behind_what_it_is_given(broker: Broker) -> None:

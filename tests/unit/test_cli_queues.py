@@ -198,6 +198,8 @@ class TestDev:
             "sh -c 'echo $PORT'",
             "--port",
             "9",
+            "--data",
+            "d",
             "--log-format",
             "json",
         ]
@@ -207,6 +209,7 @@ class TestDev:
             queue="q",
             command=("sh", "-c", "echo $PORT"),
             port=9,
+            data=Path("d"),
             log_format="json",
         )
         assert [expected] == started
@@ -224,7 +227,7 @@ class TestDev:
             ),
             (["--exec", " "], "--exec: the command is empty"),
             (["--exec", "a", "--handler", "http://b"], "--exec and --handler exclude each other"),
-            (["--data", "d"], "no such option '--data'"),
+            (["--date", "d"], "no such option '--date'"),
             (["--port", "70000"], "invalid value for '--port'"),
             (["--url", "http://a"], "--url: dev listens on this machine; choose its port with --port."),
             (["--namespace", "shop"], "--namespace: dev makes its queues in 'default'"),

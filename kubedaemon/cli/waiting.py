@@ -75,4 +75,5 @@ def tell_end(error: EndedBadly) -> str:
     reason = problem.get("detail") or problem.get("title") or "no reason was given"
     body = str(problem.get("handler_body") or "").strip()
     said = f"; it said: {body}" if body and body not in str(reason) else ""
-    return f"{named} is {error.state}{tries}: {reason}{said}"
+    because = "" if reason == error.state else f": {reason}"
+    return f"{named} is {error.state}{tries}{because}{said}"

@@ -48,7 +48,7 @@ class Console:
         if options.handler_url:
             self.say(f"handler: {options.handler_url}, one replica that is not scaled")
         elif options.command:
-            self.say(f"handler: {' '.join(options.command)}, started when there is work")
+            self.say(f"handler: {' '.join(options.command)}, started on a $PORT of its own when there is work")
         else:
             self.say("no handler: messages are accepted and wait; add --exec 'COMMAND' or --handler URL")
         path = f"/v1/namespaces/{first.namespace}/queues/{first.name}/messages"

@@ -46,16 +46,16 @@ def paste(line: str) -> str:
     url, options = urlsplit(words[2]), list(zip(words[3::2], words[4::2], strict=True))
     headers = dict(value.split(": ") for name, value in options if name == "-H")
     (body,) = (value for name, value in options if name == "-d")
-    connection = HTTPConnection(url.netloc, timeout=PATIENCE_SECONDS)
-    connection.request("POST", url.path, body.encode(), headers)
-    response = connection.getresponse()
-    return f"HTTP/1.1 {response.status} \n\n{response.read().decode()}"
+    with contextlib.closing(HTTPConnection(url.netloc, timeout=PATIENCE_SECONDS)) as connection:
+        connection.request("POST", url.path, body.encode(), headers)
+        response = connection.getresponse()
+        return f"HTTP/1.1 {response.status} \n\n{response.read().decode()}"
 
 
 def test_what_it_says_first_can_be_pasted(stage: Stage) -> None:
     with stage.dev("-f", stage.manifest("words"), "--queue", "mails", "--exec", COUNTS_WORDS) as dev:
         assert "queues: words, mails" in dev.says("listens on")
-        assert f"handler: {COUNTS_WORDS}, started when there is work" == dev.says("handler: ")
+        assert f"handler: {COUNTS_WORDS}, started on a $PORT of its own when there is work" == dev.says("handler: ")
         answer = paste(dev.says("curl "))
         assert answer.startswith("HTTP/1.1 200 ")
         assert answer.endswith('{"words": 1, "bytes": 5, "session": "me", "attempt": 1}')

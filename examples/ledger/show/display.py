@@ -78,13 +78,14 @@ async def lines(console: Console, watch: Watch) -> None:
 
 
 def _tell(console: Console, watch: Watch, told: int) -> int:
-    for seconds, event in watch.events[told:]:
-        console.out(f"{seconds:6.1f} s  * {event}", highlight=False)
+    said = [(seconds, f"* {event}") for seconds, event in watch.events[told:]]
     if watch.samples:
         now = watch.samples[-1]
-        console.out(
-            f"{now.seconds:6.1f} s  handled {now.handled}/{watch.total} ({watch.rate():.0f}/s)  waiting {now.waiting}"
-            f"  in flight {now.in_flight}  sessions {now.sessions}  replicas {now.observed}/{now.desired}",
-            highlight=False,
+        numbers = (
+            f"handled {now.handled}/{watch.total} ({watch.rate():.0f}/s)  waiting {now.waiting}"
+            f"  in flight {now.in_flight}  sessions {now.sessions}  replicas {now.observed}/{now.desired}"
         )
+        said.append((now.seconds, numbers))
+    for seconds, line in sorted(said):
+        console.out(f"{seconds:6.1f} s  {line}", highlight=False)
     return len(watch.events)

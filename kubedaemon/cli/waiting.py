@@ -75,5 +75,4 @@ def tell_end(error: EndedBadly) -> str:
     reason = problem.get("detail") or problem.get("title") or "no reason was given"
     body = str(problem.get("handler_body") or "").strip()
     said = f"; it said: {body}" if body and body not in str(reason) else ""
-    because = "" if reason == error.state else f": {reason}"
-    return f"{named} is {error.state}{tries}{because}{said}"
+    return f"{named} is {error.state}{tries}: {reason}{said}"

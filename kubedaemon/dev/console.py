@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import sys
 from collections.abc import Sequence
 from typing import TextIO
 from zlib import crc32
@@ -13,6 +16,13 @@ from kubedaemon.dev.writing import Writer
 
 _COLOURS = (36, 33, 35, 32, 34, 31)
 _CLOSING_SECONDS = 1.0
+
+
+def _program() -> str:
+    """What starts the command line, as it can be pasted: by its path, where PATH does not lead to it."""
+    called = sys.argv[0]
+    found = shutil.which("kubedaemon") or os.path.basename(called) != "kubedaemon"
+    return "kubedaemon" if found else shlex.quote(called)
 
 
 class Console:
@@ -58,5 +68,5 @@ class Console:
         self.say(f"  curl -i {url}{path} -H 'Content-Type: text/plain' -H 'Kubedaemon-Session: me'{prefer} -d 'hello'")
         where = "" if url.endswith(":8080") else f" --url {url}"
         where += "" if first.namespace == "default" else f" --namespace {first.namespace}"
-        self.say(f"  kubedaemon send {first.name} hello --session me{' --wait' if prefer else ''}{where}")
+        self.say(f"  {_program()} send {first.name} hello --session me{' --wait' if prefer else ''}{where}")
         self.say("")

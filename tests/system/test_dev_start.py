@@ -84,6 +84,14 @@ def test_a_queue_in_another_namespace_is_named_with_it(tmp_path: Path) -> None:
     assert "  kubedaemon send words hello --session me --namespace shop\n" in said
 
 
+def test_what_path_does_not_lead_to_is_named_by_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["my env/bin/kubedaemon", "dev"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with (tmp_path / "said").open("w") as stream, contextlib.closing(Console(stream)) as console:
+        console.welcome("http://127.0.0.1:8080", [WorkQueue(name="words")], DevOptions())
+    assert "  'my env/bin/kubedaemon' send words hello --session me\n" in (tmp_path / "said").read_text()
+
+
 def test_a_port_in_use(stage: Stage) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

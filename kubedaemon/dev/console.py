@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TextIO
 from zlib import crc32
 
@@ -21,7 +22,7 @@ _CLOSING_SECONDS = 1.0
 def _program() -> str:
     """What starts the command line, as it can be pasted: by its path, where PATH does not lead to it."""
     called = sys.argv[0]
-    found = shutil.which("kubedaemon") or os.path.basename(called) != "kubedaemon"
+    found = shutil.which("kubedaemon") or Path(called).name != "kubedaemon"
     return "kubedaemon" if found else shlex.quote(called)
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
+import platform
 import resource
 import statistics
 import subprocess
@@ -171,11 +173,23 @@ def _start_handler(cpu: int | None) -> tuple[subprocess.Popen[str], int]:
     return process, int(process.stdout.readline().split()[1])
 
 
+def _machine() -> str:
+    """What the figures were measured on, and how busy it was before."""
+    model = platform.machine()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    load = ", ".join(f"{average:.1f}" for average in os.getloadavg())
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, {python}, load {load}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--messages", type=int, default=30_000)
     parser.add_argument("--runs", type=int, default=5)
     arguments = parser.parse_args()
+    print(_machine(), flush=True)
     cpus = sorted(os.sched_getaffinity(0))
     if len(cpus) > 1:
         os.sched_setaffinity(0, {cpus[0]})

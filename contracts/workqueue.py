@@ -134,7 +134,8 @@ def parse_manifest(manifest: object, *, name: str | None = None, namespace: str 
     _only(manifest, ("apiVersion", "kind", "metadata", "spec", "status"), ())
     for key, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
         if manifest.get(key, expected if name else None) != expected:
-            raise ManifestError((key,), f"expected {expected}, got {_shown(manifest.get(key, 'nothing'))}")
+            got = _shown(manifest[key]) if key in manifest else "nothing"
+            raise ManifestError((key,), f"expected {expected}, got {got}")
     metadata = manifest.get("metadata")
     metadata = {} if metadata is None else metadata
     if not isinstance(metadata, dict):

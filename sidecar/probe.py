@@ -14,6 +14,7 @@ _FINE_WITHOUT = frozenset({404, 405, 501})
 _FIRST_WAIT_SECONDS = 0.02
 _LONGEST_WAIT_SECONDS = 1.0
 _CALL_SECONDS = 10.0
+_FIRST_WORD_SECONDS = 5.0  # whoever mistook the port need not wait for the whole time to hear of it
 
 
 def _trouble(path: str, answer: Answer | NoAnswer) -> str | None:
@@ -30,18 +31,20 @@ async def make_ready(
 ) -> Options:
     """Returns what the handler turned on, once it has passed; ``init`` writes the body of each try.
 
-    ``on_late(reason)`` is called each time ``init_timeout_seconds`` are over.
+    ``on_late(reason)`` is called a first time after a few seconds, then each time ``init_timeout_seconds`` are over.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + init_timeout_seconds
+    began = loop.time()
+    patience = min(_FIRST_WORD_SECONDS, init_timeout_seconds)
     wait = _FIRST_WAIT_SECONDS
     while True:
-        found = await _ask(client, init, deadline - loop.time())
+        found = await _ask(client, init, began + init_timeout_seconds - loop.time())
         if isinstance(found, Options):
             return found
-        if loop.time() >= deadline:
-            on_late(f"the handler is not ready after {init_timeout_seconds:g} s: {found}")
-            deadline = loop.time() + init_timeout_seconds
+        if loop.time() >= began + patience:
+            on_late(f"the handler is not ready after {patience:g} s: {found}")
+            began = began if patience < init_timeout_seconds else loop.time()
+            patience = init_timeout_seconds
         await asyncio.sleep(wait)
         wait = min(wait * 1.5, _LONGEST_WAIT_SECONDS)
 

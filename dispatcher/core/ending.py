@@ -74,7 +74,8 @@ def not_cancellable(record: Record) -> ProblemError:
 def _ended_badly(record: Record, problem: Problem, advice: str) -> ProblemError:
     ending = record.ending
     reason = ending.reason if ending is not None and ending.reason else ""
-    said = f"{reason.rstrip('.')}. {advice}" if reason else advice
+    told = reason.strip().rstrip(".")
+    said = f"{told}. {advice}" if told not in ("", record.state.value) else advice
     extra: dict[str, Any] = {"id": record.id, "state": record.state.value, "attempt": record.attempt, "reason": reason}
     error = ProblemError(problem, said, **extra, **_words_of_handler(record, ending))
     error.headers[STATUS_HEADER] = record.state.value

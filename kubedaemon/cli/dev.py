@@ -19,7 +19,7 @@ _NOT_HERE = {
 
 
 @verb(
-    "kubedaemon dev --exec 'python handler.py'",
+    "kubedaemon dev --exec 'python3 handler.py'",
     "kubedaemon dev -f queue.yaml --exec 'node handler.js' --data ./data",
     "kubedaemon dev --queue mails --handler http://127.0.0.1:3000",
     local=True,
@@ -97,5 +97,5 @@ def _split(command: str | None) -> tuple[str, ...]:
             f"--exec: {command!r} cannot be split into words ({str(error).lower()}); balance its quotes."
         ) from error
     if not words or not words[0]:
-        raise click.UsageError("--exec: the command is empty; write one such as 'python handler.py'.")
+        raise click.UsageError("--exec: the command is empty; write one such as 'python3 handler.py'.")
     return words

@@ -110,7 +110,7 @@ def _failure(error: Exception) -> int:
     "kubedaemon",
     cls=Root,
     examples=(
-        "kubedaemon dev --exec 'python handler.py'    # in one terminal",
+        "kubedaemon dev --exec 'python3 handler.py'    # in one terminal",
         "kubedaemon send default hello --wait         # in another one",
         "kubedaemon top",
     ),

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TextIO
 from zlib import crc32
 
@@ -13,6 +17,13 @@ from kubedaemon.dev.writing import Writer
 
 _COLOURS = (36, 33, 35, 32, 34, 31)
 _CLOSING_SECONDS = 1.0
+
+
+def _program() -> str:
+    """What starts the command line, as it can be pasted: by its path, where PATH does not lead to it."""
+    called = sys.argv[0]
+    found = shutil.which("kubedaemon") or Path(called).name != "kubedaemon"
+    return "kubedaemon" if found else shlex.quote(called)
 
 
 class Console:
@@ -49,7 +60,7 @@ class Console:
         if options.handler_url:
             self.say(f"handler: {options.handler_url}, one replica that is not scaled")
         elif options.command:
-            self.say(f"handler: {' '.join(options.command)}, started when there is work")
+            self.say(f"handler: {' '.join(options.command)}, started on a $PORT of its own when there is work")
         else:
             self.say("no handler: messages are accepted and wait; add --exec 'COMMAND' or --handler URL")
         if options.data is not None:
@@ -65,5 +76,5 @@ class Console:
         self.say(f"  curl -i {url}{path} -H 'Content-Type: text/plain' -H 'Kubedaemon-Session: me'{prefer} -d 'hello'")
         where = "" if url.endswith(":8080") else f" --url {url}"
         where += "" if first.namespace == "default" else f" --namespace {first.namespace}"
-        self.say(f"  kubedaemon send {first.name} hello --session me{' --wait' if waits else ''}{where}")
+        self.say(f"  {_program()} send {first.name} hello --session me{' --wait' if waits else ''}{where}")
         self.say("")

@@ -34,7 +34,7 @@ OnOutput = Callable[[str, str], None]
 def find_command(command: Sequence[str]) -> None:
     """Raises ``ConfigurationError`` with a sentence where the command cannot be started."""
     if not command or not command[0]:
-        raise ConfigurationError("the handler command is empty; give one, such as --exec 'python handler.py'")
+        raise ConfigurationError("the handler command is empty; give one, such as --exec 'python3 handler.py'")
     program = command[0]
     if shutil.which(program) is not None:
         return

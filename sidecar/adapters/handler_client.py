@@ -198,6 +198,8 @@ class HttpHandlerClient:
     async def _establish(self, connection: HandlerConnection) -> None:
         try:
             await self._loop.create_connection(lambda: connection, self._host, self._port)
+        except ConnectionRefusedError:
+            self._not_connected(connection, f"nothing listens on {self._authority}")
         except (OSError, ValueError, OverflowError) as error:  # the latter two: a host or port that cannot be
             self._not_connected(connection, str(error))
 

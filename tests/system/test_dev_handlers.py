@@ -84,7 +84,7 @@ def test_one_that_cannot_be_run_says_why(stage: Stage) -> None:
 def test_one_that_never_listens_is_said_so(stage: Stage) -> None:
     with stage.dev("-f", stage.manifest(delivery={"initTimeoutSeconds": 0.2}), "--exec", "sleep 1000") as dev:
         sent = dev.send()
-        expected = "the handler is not ready after 0.2 s: /healthz: refused"
+        expected = "the handler is not ready after 0.2 s: /healthz: refused (nothing listens on 127.0.0.1:"
         until(lambda: str(dev.status()["reason"]), lambda reason: expected in reason)
         assert expected in dev.err.read_text()
         assert "queued" == dev.message(sent)["state"]

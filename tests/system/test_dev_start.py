@@ -46,16 +46,16 @@ def paste(line: str) -> str:
     url, options = urlsplit(words[2]), list(zip(words[3::2], words[4::2], strict=True))
     headers = dict(value.split(": ") for name, value in options if name == "-H")
     (body,) = (value for name, value in options if name == "-d")
-    connection = HTTPConnection(url.netloc, timeout=PATIENCE_SECONDS)
-    connection.request("POST", url.path, body.encode(), headers)
-    response = connection.getresponse()
-    return f"HTTP/1.1 {response.status} \n\n{response.read().decode()}"
+    with contextlib.closing(HTTPConnection(url.netloc, timeout=PATIENCE_SECONDS)) as connection:
+        connection.request("POST", url.path, body.encode(), headers)
+        response = connection.getresponse()
+        return f"HTTP/1.1 {response.status} \n\n{response.read().decode()}"
 
 
 def test_what_it_says_first_can_be_pasted(stage: Stage) -> None:
     with stage.dev("-f", stage.manifest("words"), "--queue", "mails", "--exec", COUNTS_WORDS) as dev:
         assert "queues: words, mails" in dev.says("listens on")
-        assert f"handler: {COUNTS_WORDS}, started when there is work" == dev.says("handler: ")
+        assert f"handler: {COUNTS_WORDS}, started on a $PORT of its own when there is work" == dev.says("handler: ")
         answer = paste(dev.says("curl "))
         assert answer.startswith("HTTP/1.1 200 ")
         assert answer.endswith('{"words": 1, "bytes": 5, "session": "me", "attempt": 1}')
@@ -82,6 +82,14 @@ def test_a_queue_in_another_namespace_is_named_with_it(tmp_path: Path) -> None:
     said = (tmp_path / "said").read_text()
     assert "http://127.0.0.1:8080/v1/namespaces/shop/queues/words/messages" in said
     assert "  kubedaemon send words hello --session me --namespace shop\n" in said
+
+
+def test_what_path_does_not_lead_to_is_named_by_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["my env/bin/kubedaemon", "dev"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with (tmp_path / "said").open("w") as stream, contextlib.closing(Console(stream)) as console:
+        console.welcome("http://127.0.0.1:8080", [WorkQueue(name="words")], DevOptions())
+    assert "  'my env/bin/kubedaemon' send words hello --session me\n" in (tmp_path / "said").read_text()
 
 
 def test_a_port_in_use(stage: Stage) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar import probe
 from tests.system.sidecar_scene import scene, until
 from tests.system.test_sidecar_handler_scene import Cut, reply
 
@@ -60,6 +61,16 @@ async def test_a_handler_that_does_not_get_ready_in_time_is_reported_and_asked_o
         handler.health.clear()
         report = await stage.report(lambda report: report.ready)
         assert ("", False) == (report.reason, sidecar.left.done())
+
+
+async def test_the_first_word_of_it_comes_long_before_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "_FIRST_WORD_SECONDS", 0.05)
+    async with scene(delivery={"initTimeoutSeconds": 1000}) as stage:
+        handler = await stage.handler()
+        handler.health = [503] * 1000
+        stage.start(handler)
+        report = await stage.report(lambda report: "not ready after" in report.reason)
+        assert "the handler is not ready after 0.05 s: /healthz answered 503" == report.reason
 
 
 async def test_init_is_repeated_when_the_handler_was_lost() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -239,6 +240,21 @@ def test_a_fault_of_ours_is_a_sentence_too(server: Server) -> None:
     assert 1 == result.exit_code
     assert result.stderr.startswith("kubedaemon: this should not happen, and is a fault of ours: KeyError: 'items'.")
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(("shell", "cursor"), [("bash", "2"), ("zsh", "2"), ("fish", "")])
+def test_a_shell_is_given_what_completes_its_lines(shell: str, cursor: str) -> None:
+    command = [sys.executable, "-c", "from kubedaemon.cli.main import main; main()"]
+    environment = {**os.environ, "_KUBEDAEMON_COMPLETE": f"{shell}_source"}
+    script = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30).stdout
+    assert f"_KUBEDAEMON_COMPLETE={shell}_complete" in script
+    environment |= {
+        "_KUBEDAEMON_COMPLETE": f"{shell}_complete",
+        "COMP_WORDS": "kubedaemon messages ",
+        "COMP_CWORD": cursor,
+    }
+    offered = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30).stdout
+    assert {"list", "show", "result", "cancel"} <= set(re.findall(r"\w+", offered))
 
 
 def test_ctrl_c_ends_quietly_with_130() -> None:

@@ -71,6 +71,24 @@ def test_a_bad_end_without_a_call_tells_of_none() -> None:
     assert "handler_status" not in caught.value.extra
 
 
+@pytest.mark.parametrize(
+    ("state", "reason", "expected"),
+    [
+        (
+            State.DEAD,
+            "422: no such file\n",
+            "422: no such file. Look at its attempts; once the cause is gone, redrive it.",
+        ),
+        (State.DEAD, "It is full.", "It is full. Look at its attempts; once the cause is gone, redrive it."),
+        (State.CANCELLED, "cancelled", "Send it again if it is wanted after all."),
+    ],
+)
+def test_a_bad_end_is_told_in_whole_sentences(state: State, reason: str, expected: str) -> None:
+    with pytest.raises(ProblemError) as caught:
+        tell_ending(_record(state, reason=reason))
+    assert (expected, reason) == (caught.value.detail, caught.value.extra["reason"])
+
+
 def test_a_bad_end_falls_back_on_the_last_attempt() -> None:
     record = _record(State.DEAD, reason="no")
     record.attempts = [Attempt(attempt=1, replica="r", started_at=0.0, status=503, body="busy")]

@@ -77,7 +77,7 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (HEAD.replace("name: words", "name: Bad Name"), "q.yaml:4: metadata.name: expected lower-case letters"),
         (HEAD.replace("  name: words\n", "  labels: {}\n"), "q.yaml:3: metadata.name: expected lower-case letters"),
-        ("kind: WorkQueue\n", "q.yaml:1: apiVersion: expected kubedaemon.io/v1alpha1, got 'nothing'"),
+        ("kind: WorkQueue\n", "q.yaml:1: apiVersion: expected kubedaemon.io/v1alpha1, got nothing"),
         (HEAD + "---\n" + HEAD.replace("WorkQueue", "Pod"), "q.yaml:7: kind: expected WorkQueue, got 'Pod'"),
         (
             "- a\n- b\n",

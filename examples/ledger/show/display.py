@@ -49,7 +49,7 @@ def panel(watch: Watch) -> Panel:
     numbers.add_row("handled", done, f"{now.handled:,} of {watch.total:,}, {watch.rate():,.0f}/s")
     numbers.add_row("backlog", backlog, f"{now.waiting:,} waiting, {now.in_flight} in flight")
     numbers.add_row("replicas", replicas, f"{now.observed} observed, {now.desired} desired")
-    numbers.add_row("sessions", "", f"{now.sessions} held or waiting in a replica")
+    numbers.add_row("sessions", "", f"{now.sessions} held or waiting")
     events = [Text(f"{seconds:6.1f} s  {event}") for seconds, event in watch.events[-EVENTS_SHOWN:]]
     title = f"[bold]ledger[/] {now.seconds:.1f} s"
     return Panel(Group(numbers, Rule(style="dim"), *events), title=title, title_align="left", width=WIDTH)
@@ -78,13 +78,14 @@ async def lines(console: Console, watch: Watch) -> None:
 
 
 def _tell(console: Console, watch: Watch, told: int) -> int:
-    for seconds, event in watch.events[told:]:
-        console.out(f"{seconds:6.1f} s  * {event}", highlight=False)
+    said = [(seconds, f"* {event}") for seconds, event in watch.events[told:]]
     if watch.samples:
         now = watch.samples[-1]
-        console.out(
-            f"{now.seconds:6.1f} s  handled {now.handled}/{watch.total} ({watch.rate():.0f}/s)  waiting {now.waiting}"
-            f"  in flight {now.in_flight}  sessions {now.sessions}  replicas {now.observed}/{now.desired}",
-            highlight=False,
+        numbers = (
+            f"handled {now.handled}/{watch.total} ({watch.rate():.0f}/s)  waiting {now.waiting}"
+            f"  in flight {now.in_flight}  sessions {now.sessions}  replicas {now.observed}/{now.desired}"
         )
+        said.append((now.seconds, numbers))
+    for seconds, line in sorted(said):
+        console.out(f"{seconds:6.1f} s  {line}", highlight=False)
     return len(watch.events)

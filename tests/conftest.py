@@ -1,0 +1,8 @@
+"""What holds for every test, wherever and however the tests are started."""
+
+from __future__ import annotations
+
+import signal
+
+# A shell has what it starts in the background ignore SIGINT, and so would all that a test starts and presses Ctrl-C on.
+signal.signal(signal.SIGINT, signal.default_int_handler)

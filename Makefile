@@ -57,7 +57,7 @@ bench: setup ## throughput and CPU a message beside the raw path
 wheel: setup ## builds the wheel and tests what it installs
 	scripts/wheel
 
-check: style types layers test wheel test-all demo ## everything that CI runs
+check: style types layers test coverage wheel test-all demo ## everything that CI runs
 
 lock: setup ## the lock files anew from pyproject.toml; LOCK_ARGS=--upgrade for newer versions
 	scripts/lock

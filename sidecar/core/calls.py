@@ -32,7 +32,7 @@ class Calls:
         self._batches: dict[int, list[Lane]] = {}
         self._gathered: list[Lane] = []
         self._accepted: dict[int, Lane] = {}
-        self._by_speaker: dict[Speaker, Lane] = {}
+        self._by_speaker: dict[Speaker | None, Lane] = {}
         self._serial = 0
         self._batched = 0
         self._gatherings = 0
@@ -196,14 +196,14 @@ class Calls:
                 self._standing.dead(decision.reason)
             else:
                 self._standing.acked()
-            self._endings.end(lane, decision, answer, called=True)
-        elif isinstance(decision, Again):
+            self._endings.end(lane, decision, answer)
+        else:
+            assert isinstance(decision, Again)  # what is accepted is no end
             self._endings.again(lane, decision, answer, now)
 
     def _over(self, lane: Lane) -> None:
         """From now on nothing that the attempt says counts."""
-        if lane.speaker is not None:
-            self._by_speaker.pop(lane.speaker, None)
+        self._by_speaker.pop(lane.speaker, None)
 
     # Accepted work
 

@@ -38,10 +38,10 @@ class Endings:
 
     # What the store is told
 
-    def end(self, lane: Lane, ending: Ending, answer: Answer | NoAnswer | None, *, called: bool = False) -> None:
-        """The message has ended. ``called``: by an attempt; otherwise it ended before one was made."""
+    def end(self, lane: Lane, ending: Ending, answer: Answer | NoAnswer | None) -> None:
+        """The message has ended, by this answer to its attempt; None where it ended before one was made."""
         now = ending.ended_at
-        attempt = self._attempt(lane, _OUTCOMES[ending.state], answer, now) if called else None
+        attempt = None if answer is None else self._attempt(lane, _OUTCOMES[ending.state], answer, now)
         emitted: list[Message] = []
         write = None
         staged = lane.staged
@@ -68,11 +68,11 @@ class Endings:
             operation = msgspec.structs.replace(operation, epoch=lane.epoch)
         self._outbox.ask(operation, lane)
 
-    def _attempt(self, lane: Lane, outcome: str, answer: Answer | NoAnswer | None, wall: float) -> Attempt:
+    def _attempt(self, lane: Lane, outcome: str, answer: Answer | NoAnswer, wall: float) -> Attempt:
         status, body = None, ""
         if isinstance(answer, Answer):
             status, body = answer.status or None, shown(answer)
-        elif answer is not None:
+        else:
             body = f"{answer.kind}: {answer.detail}" if answer.detail else answer.kind
         return Attempt(
             attempt=lane.attempt,

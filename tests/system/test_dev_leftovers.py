@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -209,7 +208,7 @@ class TestRecords:
                 assert home / f"kubedaemon-{os.geteuid()}" == Path(records.another()).parents[1]
 
 
-@pytest.mark.skipif(sys.platform != "linux" or shutil.which("ps") is None, reason="compares /proc with ps")
+@pytest.mark.toolchains  # a bare Debian has no ps
 def test_ps_tells_the_same_where_there_is_no_proc(sleeper: subprocess.Popen[bytes]) -> None:
     told, seen = processes._told_by_ps()[sleeper.pid], processes.look()[sleeper.pid]
     assert (os.getpid(), sleeper.pid, seen.parent, seen.group) == (told.parent, told.group, told.parent, told.group)

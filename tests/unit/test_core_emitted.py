@@ -69,3 +69,13 @@ def test_a_mark_that_was_lost_is_told_again_before_the_ack() -> None:
     scene.store_answers = True
     scene.wait(0.3)
     assert ([1], True) == (scene.acked(), scene.state.records["m"].marked)
+
+
+def test_an_emitted_message_that_is_due_later_waits_outside_its_queue() -> None:
+    scene = CoreScene()
+    call = scene.start(message("m"))
+    later = Message(namespace="default", queue="there", id="later", deliver_at=5e9)
+    scene.speak_all(call, Emit(later))
+    scene.end(call)
+    assert [(later, 5e9)] == scene.taken(fx.Delay)[0].messages
+    assert [1] == scene.acked()

@@ -186,3 +186,9 @@ def test_whoever_has_not_heard_of_more_partitions_plans_for_as_many_as_there_are
     scene.wait(0.6)
     assert {ME, OTHER} == set(scene.state.plan.owners)
     assert 2 == len(scene.state.plan.owners)
+
+
+def test_the_word_on_a_channel_that_is_gone_means_nothing() -> None:
+    scene = CoreScene()
+    ended(scene, 99)
+    assert {} == scene.state.emptied

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from contracts.answers import Answer, NoAnswer
 from contracts.records import State
 from sidecar.core import effects as fx
@@ -166,3 +168,20 @@ def test_a_retry_that_is_due_later_is_waited_for_by_whoever_has_it_next() -> Non
     assert [] == scene.called()
     scene.wait(1.1)
     assert [("m", 2)] == scene.called()
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        (Answer(200, outcome="perhaps", body=b"said"), "unknown Kubedaemon-Outcome: 'perhaps': said"),
+        (Answer(200, outcome="perhaps"), "unknown Kubedaemon-Outcome: 'perhaps'"),
+        (Answer(200, outcome="retry", body=b"said"), "said"),
+        (Answer(500, body=b"said"), "said"),
+        (NoAnswer("lost", "reset"), "lost: reset"),
+        (NoAnswer("lost"), "lost"),
+    ],
+)
+def test_an_attempt_keeps_what_was_answered(answer: Answer | NoAnswer, shown: str) -> None:
+    scene = CoreScene()
+    scene.end(scene.start(message("m")), answer)
+    assert [shown] == [attempt.body for attempt in scene.state.records["m"].attempts]

@@ -55,8 +55,9 @@ from sidecar.core.events import (
     Spoken,
     StoreFailed,
 )
-from sidecar.core.lanes import Channel, Delivery, Lanes
-from sidecar.core.membership import HANDOVER_SECONDS, REOPEN_SECONDS, STEP_IN_SECONDS, Membership
+from sidecar.core.handover import Handover
+from sidecar.core.lanes import Lanes
+from sidecar.core.membership import Membership
 from sidecar.core.outbox import Asked, Outbox
 from sidecar.core.speeches import Speeches
 from sidecar.core.standing import Standing
@@ -72,15 +73,14 @@ class SidecarCore:
         self._membership = Membership(workqueue, incarnation, self._outbox.ask, self._outbox.emit)
         self._standing = Standing(workqueue)
         self._lanes = Lanes(self._outbox)
+        self._handover = Handover(self._lanes, self._membership, self._outbox)
         self._emptying = Emptying(self._lanes, self._membership, self._outbox)
         self._endings = Endings(replica_name(incarnation), self._standing, self._lanes, self._membership, self._outbox)
         self._calls = Calls(self._standing, self._membership, self._outbox, self._endings)
         self._claims = Claims(self._standing, self._lanes, self._membership, self._outbox, self._calls, self._endings)
         self._speeches = Speeches(self._calls, self._outbox)
-        self._settled: list[tuple[str, int]] = []
-        self._drain_deadline = float("inf")
         self._left = False
-        self._set_window()
+        self._follow_spec()
 
     def handle(self, events: Sequence[Event], now: Now) -> list[Effect]:
         """Takes what has happened and the time, and answers what is to be done, in order."""
@@ -91,12 +91,11 @@ class SidecarCore:
             self._membership.stir(now)
         if not self._left:
             self._membership.renew_if_due(self._report, now)
-            self._hand_over(now)
+            self._handover.follow(now)
+            self._leave_if_done(now)
             self._emptying.tell()
             self._claims.start(now)
-        if self._settled:
-            self._outbox.ask(Settle(self._settled, self._keep_seconds()))
-            self._settled = []
+        self._handover.tell_settled(self._keep_seconds)
         return self._outbox.take()
 
     def next_due(self) -> float | None:
@@ -110,53 +109,16 @@ class SidecarCore:
     # Broker
 
     def _delivered(self, event: Delivered, now: Now) -> None:
-        channel = self._membership.channels.get(event.channel)
-        if channel is not None and channel.close_at is None:
-            if self._membership.served(channel, now):
-                self._outbox.at(now.monotonic + STEP_IN_SECONDS, lambda _: self._membership.step_back())
-            channel.outstanding += 1
-            channel.bytes += len(event.message.body)
-            self._lanes.add(Delivery(event.channel, event.tag, event.message), channel.partition.of)
+        self._handover.delivered(event, now)
 
     def _channel_lost(self, event: ChannelLost, now: Now) -> None:
-        if self._membership.lost(event.channel, now):
-            self._lanes.forget_unstarted(event.channel, gone=True)
-            self._outbox.at(now.monotonic + REOPEN_SECONDS, lambda _: None)
+        self._handover.lost(event, now)
 
     def _nothing_follows(self, event: NothingFollows, now: Now) -> None:
-        channel = self._membership.channels.get(event.channel)
-        if channel is not None:
-            channel.over = True
+        self._handover.nothing_follows(event, now)
 
     def _proven(self, event: Proven, now: Now) -> None:
-        channel = self._membership.channels.get(event.channel)
-        if channel is not None:
-            acked = channel.acked
-            proven = [acked.pop(tag, None) for tag in event.tags]
-            self._settled.extend(key for key in proven if key is not None)
-
-    def _hand_over(self, now: Now) -> None:
-        """Opens what the plan gives, and closes what it took away once what is short has ended."""
-        if not self._membership.holds_lease(now) and not self._membership.draining:
-            return
-        for channel in self._membership.follow_plan(now):
-            longest = self._drain_deadline if self._membership.draining else now.monotonic + HANDOVER_SECONDS
-            channel.close_at = longest
-            self._lanes.forget_unstarted(channel.number, gone=False)
-            self._outbox.at(longest, lambda _: None)
-        closing = {c.number: c for c in self._membership.channels.values() if c.close_at is not None}
-        if closing:
-            self._close(closing, now)
-        if self._membership.draining and not self._membership.channels:
-            self._leave_if_done(now)
-
-    def _close(self, closing: dict[int, Channel], now: Now) -> None:
-        busy = self._lanes.busy_on(set(closing))
-        for number, channel in closing.items():
-            done = number not in busy and not channel.acked
-            if done or (channel.close_at or 0.0) <= now.monotonic:
-                self._membership.close(channel)
-                self._lanes.forget_unstarted(number, gone=True)
+        self._handover.proven(event, now)
 
     # Store
 
@@ -253,32 +215,27 @@ class SidecarCore:
     def _redefined(self, event: Redefined, now: Now) -> None:
         self._membership.redefine(event.workqueue)
         self._standing.redefine(event.workqueue)
-        self._set_window()
+        self._follow_spec()
         self._claims.resume()
 
     def _drain(self, event: Drain, now: Now) -> None:
         self._membership.drain()
-        self._drain_deadline = min(self._drain_deadline, event.deadline)
-        self._outbox.at(event.deadline, lambda _: None)
-        for channel in self._membership.channels.values():
-            if channel.close_at is not None:
-                channel.close_at = min(channel.close_at, event.deadline)
+        self._handover.drain(event.deadline)
 
     def _leave_if_done(self, now: Now) -> None:
-        still = self._calls.running and now.monotonic < self._drain_deadline
-        if not still and not self._left:
+        if not self._membership.draining or self._membership.channels:
+            return
+        if not self._calls.running or now.monotonic >= self._handover.drain_deadline:
             self._left = True
             self._membership.leave()
 
     def _left_replied(self, asked: Asked, reply: Reply, now: Now) -> None:
         self._outbox.emit(Left())
 
-    def _set_window(self) -> None:
-        self._membership.window = max(16, 2 * self._standing.spec.sessions.concurrency_per_replica)
-
-    def _keep_seconds(self) -> float:
+    def _follow_spec(self) -> None:
         spec = self._standing.spec
-        return max(spec.deduplication.window_seconds, spec.results.retention_seconds)
+        self._membership.window = max(16, 2 * spec.sessions.concurrency_per_replica)
+        self._keep_seconds = max(spec.deduplication.window_seconds, spec.results.retention_seconds)
 
     def _report(self) -> Report:
         calls, standing = self._calls, self._standing

@@ -51,7 +51,7 @@ OF_CALLS = (
     Mutation(
         "late threads heard",
         _CALLS,
-        "        if lane.speaker is not None:\n            self._by_speaker.pop(lane.speaker, None)",
+        "        self._by_speaker.pop(lane.speaker, None)",
         "        return",
         "what a thread of an ended attempt says still counts",
     ),

@@ -10,7 +10,7 @@ import statistics
 import time
 
 from backends.embedded import fence
-from backends.embedded.state import QueueState
+from backends.embedded.state import Now, QueueState
 from contracts.answers import Answer
 from contracts.deliveries import Delivered, Proven
 from contracts.message import Message
@@ -55,7 +55,7 @@ class Bench:
 
     def _do(self, effect: fx.Effect) -> list[ev.Event]:
         if isinstance(effect, fx.AskStore):
-            clocks = fence.Now(self._now, self._now + WALL)
+            clocks = Now(self._now, self._now + WALL)
             return [ev.Replied(effect.ref, fence.apply(self._state, REPLICA, effect.operations, clocks))]
         if isinstance(effect, fx.Call):
             return [ev.Answered(effect.call, OK)]

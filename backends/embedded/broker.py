@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from zlib import crc32
 
+from backends.embedded.partition import Channel, Consuming, EmbeddedPartition
 from backends.ports import OnHappenings
-from contracts.deliveries import ChannelLost, Delivered, Depth, Happening, NothingFollows, Proven
+from contracts.deliveries import ChannelLost, Depth, Happening, Proven
 from contracts.errors import KubedaemonError, PermanentError, TransientError
 from contracts.message import DeadLetter, Message
 from contracts.topology import Partition
@@ -26,78 +26,29 @@ _LONGEST_TIMER_SECONDS = 3600.0
 """Far times are approached in steps, so that a change of the wall clock is followed, and no timer is too long."""
 
 
-class _Channel:
-    __slots__ = ("consumer", "next_tag", "number", "partition", "told_end", "unacked", "window")
-
-    def __init__(self, consumer: EmbeddedConsumer, number: int, partition: _Partition, window: int) -> None:
-        self.consumer = consumer
-        self.number = number
-        self.partition = partition
-        self.window = window
-        self.unacked: dict[int, Message] = {}
-        self.next_tag = 1
-        self.told_end = False
-
-
-class _Partition:
-    """A queue of messages and the channels in line for it; the first in line is served. ``over``: nothing is added."""
-
-    __slots__ = ("line", "over", "ready")
-
-    def __init__(self) -> None:
-        self.ready: deque[Message] = deque()
-        self.line: list[_Channel] = []
-        self.over = False
-
-    @property
-    def empty(self) -> bool:
-        return not self.ready and not any(channel.unacked for channel in self.line)
-
-    def pump(self) -> None:
-        if not self.line or not (self.ready or self.over):
-            return
-        channel = self.line[0]
-        ready, unacked, happen = self.ready, channel.unacked, channel.consumer.happen
-        tag, number = channel.next_tag, channel.number
-        for _ in range(min(channel.window - len(unacked), len(ready))):
-            message = unacked[tag] = ready.popleft()
-            happen(Delivered(number, tag, message))
-            tag += 1
-        channel.next_tag = tag
-        if self.over and not ready and not channel.told_end:
-            channel.told_end = True
-            happen(NothingFollows(number))
-
-    def end(self, channel: _Channel) -> None:
-        self.line.remove(channel)
-        self.ready.extendleft(reversed(channel.unacked.values()))
-        channel.unacked.clear()
-        self.pump()
-
-
 class _Queue:
     """``sets`` of partitions by their size, the newest last."""
 
     __slots__ = ("bell", "dead", "scheduled", "sets")
 
     def __init__(self, partitions: int) -> None:
-        self.sets = {partitions: [_Partition() for _ in range(partitions)]}
+        self.sets = {partitions: [EmbeddedPartition() for _ in range(partitions)]}
         self.dead: dict[tuple[str, int], DeadLetter] = {}
         self.scheduled = 0
         self.bell: Callable[[], None] | None = None
 
-    def consumers(self) -> list[EmbeddedConsumer]:
+    def consumers(self) -> list[Consuming]:
         """Each of them once, and always in the same order."""
         return list(dict.fromkeys(channel.consumer for part in self.all() for channel in part.line))
 
-    def all(self) -> list[_Partition]:
+    def all(self) -> list[EmbeddedPartition]:
         return [part for parts in self.sets.values() for part in parts]
 
     @property
-    def newest(self) -> list[_Partition]:
+    def newest(self) -> list[EmbeddedPartition]:
         return next(reversed(self.sets.values()))
 
-    def partition_of(self, message: Message) -> _Partition:
+    def partition_of(self, message: Message) -> EmbeddedPartition:
         key = message.id if message.session is None else message.session
         partitions = self.newest
         return partitions[crc32(key.encode()) % len(partitions)]
@@ -110,7 +61,7 @@ class EmbeddedConsumer:
         self._queue = queue
         self._on_happenings = on_happenings
         self._call_soon = call_soon
-        self._channels: dict[int, _Channel] = {}
+        self._channels: dict[int, Channel] = {}
         self._pending: list[Happening] = []
 
     def happen(self, happening: Happening) -> None:
@@ -129,7 +80,7 @@ class EmbeddedConsumer:
             self.happen(ChannelLost(channel, f"there is no partition {partition}"))
             return
         place = parts[partition.number]
-        self._channels[channel] = opened = _Channel(self, channel, place, window)
+        self._channels[channel] = opened = Channel(self, channel, place, window)
         place.line.append(opened)
         place.pump()
 
@@ -254,7 +205,7 @@ class EmbeddedBroker:
     def _double(self, queue: _Queue, wanted: int) -> None:
         """From now on a new set takes what is published; the older ones hear that nothing follows."""
         older = queue.newest
-        queue.sets[wanted] = [_Partition() for _ in range(wanted)]
+        queue.sets[wanted] = [EmbeddedPartition() for _ in range(wanted)]
         for partition in older:
             partition.over = True
             partition.pump()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from backends.embedded.state import Kept, Lock, Member, QueueState
+from backends.embedded import members
+from backends.embedded.state import Kept, Lock, Now, QueueState
 from contracts.fence import (
     DONE,
     FENCED,
@@ -26,13 +27,11 @@ from contracts.fence import (
     Leave,
     Mark,
     Operation,
-    Planned,
     Propose,
     ReadState,
     Recall,
     Recalled,
     Renew,
-    Renewed,
     Reply,
     Settle,
     StateFound,
@@ -46,37 +45,10 @@ PUBLISHING_SECONDS = 15.0
 """For so long nobody else publishes what an ending asks for."""
 
 
-class Now:
-    """The store's two clocks at the start of a turn: leases go by ``monotonic``, due times by ``wall``."""
-
-    __slots__ = ("monotonic", "wall")
-
-    def __init__(self, monotonic: float, wall: float) -> None:
-        self.monotonic = monotonic
-        self.wall = wall
-
-
 def apply(state: QueueState, incarnation: str, operations: list[Operation], now: Now) -> list[Reply]:
     """Applies a turn's operations in order and answers each."""
     state.expire(now.monotonic)
     return [_STEPS[operation.__class__](state, incarnation, operation, now) for operation in operations]
-
-
-def _renew(state: QueueState, incarnation: str, op: Renew, now: Now) -> Reply:
-    before = state.plannable(now.monotonic)
-    for name in [n for n, m in state.members.items() if m.lease_until <= now.monotonic and not m.locks]:
-        if name != incarnation:
-            del state.members[name]
-    member = state.members.setdefault(incarnation, Member())
-    member.lease_until = now.monotonic + op.lease_seconds
-    member.report = op.report
-    member.draining = not op.member
-    members = state.plannable(now.monotonic)
-    if members != before:
-        state.announce(but=incarnation)
-    quarantine = state.quarantine_seconds(now.monotonic)
-    holds = tuple((lock.lane, lock.nonce, lock.epoch) for lock in member.locks.values())
-    return Renewed(members, state.plan, state.life, quarantine, frozenset(state.emptied), holds)
 
 
 def _claim(state: QueueState, incarnation: str, op: Claim, now: Now) -> Reply:
@@ -287,41 +259,8 @@ def _settle(state: QueueState, incarnation: str, op: Settle, now: Now) -> Reply:
     return DONE
 
 
-def _propose(state: QueueState, incarnation: str, op: Propose, now: Now) -> Reply:
-    if op.plan.version == state.plan.version + 1:
-        state.plan = op.plan
-        state.announce(but=incarnation)
-    return Planned(state.plan)
-
-
-def _emptied(state: QueueState, incarnation: str, op: Emptied, now: Now) -> Reply:
-    if state.empty(op.partition, frozenset(op.lanes)):
-        state.announce(but="")
-    return DONE
-
-
-def _disown(state: QueueState, incarnation: str, op: Disown, now: Now) -> Reply:
-    lock = state.locks.get(op.lane)
-    if lock is not None and (lock.owner, lock.epoch) == (incarnation, op.epoch):
-        record = state.records[lock.message_id]
-        state.interrupt(record, now.wall)
-        state.become(record, State.RETRYING, now.wall)
-        state.unlock(lock)
-    return DONE
-
-
-def _leave(state: QueueState, incarnation: str, op: Leave, now: Now) -> Reply:
-    member = state.members.get(incarnation)
-    if member is not None:
-        for lock in list(member.locks.values()):
-            state.unlock(lock)
-        del state.members[incarnation]
-        state.announce(but=incarnation)
-    return DONE
-
-
 _STEPS: dict[type, Callable[[QueueState, str, Any, Now], Reply]] = {
-    Renew: _renew,
+    Renew: members.renew,
     Claim: _claim,
     Assert: _assert,
     Commit: _commit,
@@ -332,8 +271,8 @@ _STEPS: dict[type, Callable[[QueueState, str, Any, Now], Reply]] = {
     Recall: _recall,
     Mark: _mark,
     Settle: _settle,
-    Propose: _propose,
-    Emptied: _emptied,
-    Disown: _disown,
-    Leave: _leave,
+    Propose: members.propose,
+    Emptied: members.emptied,
+    Disown: members.disown,
+    Leave: members.leave,
 }

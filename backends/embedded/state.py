@@ -17,6 +17,16 @@ ATTEMPTS_KEPT = 50
 BURST_SECONDS = 0.1
 
 
+class Now:
+    """The store's two clocks at the start of a turn: leases go by ``monotonic``, due times by ``wall``."""
+
+    __slots__ = ("monotonic", "wall")
+
+    def __init__(self, monotonic: float, wall: float) -> None:
+        self.monotonic = monotonic
+        self.wall = wall
+
+
 class Kept(Record, kw_only=True, gc=False):
     """A record with what only the store itself needs.
 

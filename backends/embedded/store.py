@@ -10,8 +10,8 @@ import msgspec
 
 from backends.embedded import orders
 from backends.embedded.broker import CallSoon
-from backends.embedded.fence import Now, apply
-from backends.embedded.state import Kept, QueueState
+from backends.embedded.fence import apply
+from backends.embedded.state import Kept, Now, QueueState
 from backends.ports import OnChange, OnPush
 from contracts.errors import PermanentError
 from contracts.events import Stretch

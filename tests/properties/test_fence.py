@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.embedded import fence
-from backends.embedded.state import QueueState
+from backends.embedded.state import Now, QueueState
 from contracts.fence import (
     EPOCHS_PER_LIFE,
     Advance,
@@ -61,7 +61,7 @@ class Played:
         self.epochs: dict[tuple[str, str], list[int]] = {}
 
     def apply(self, replica: str, operation: Operation) -> Reply:
-        [reply] = fence.apply(self.state, replica, [operation], fence.Now(self.now, self.now))
+        [reply] = fence.apply(self.state, replica, [operation], Now(self.now, self.now))
         return reply
 
     def operation(self, step: Step) -> Operation:

@@ -207,7 +207,7 @@ OF_THE_STORE = (
     ),
     Mutation(
         "requeued at the tail",
-        "backends.embedded.broker",
+        "backends.embedded.partition",
         "        self.ready.extendleft(reversed(channel.unacked.values()))",
         "        self.ready.extend(channel.unacked.values())",
         "what was not started goes behind what came later",

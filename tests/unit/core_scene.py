@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from backends.embedded import fence
-from backends.embedded.state import QueueState
+from backends.embedded.state import Now, QueueState
 from contracts.answers import Answer, NoAnswer
 from contracts.deliveries import ChannelLost, Delivered, Proven
 from contracts.fence import Operation, Propose, Push, Renew, Reply
@@ -123,7 +123,7 @@ class CoreScene:
 
     def apply(self, incarnation: str, *operations: Operation) -> list[Reply]:
         """What the fence answers to any replica."""
-        return fence.apply(self.state, incarnation, list(operations), fence.Now(self.now, self.now + WALL))
+        return fence.apply(self.state, incarnation, list(operations), Now(self.now, self.now + WALL))
 
     def join(self, incarnation: str = OTHER) -> None:
         """Another replica comes, or renews; whoever waits for that is told."""

@@ -132,6 +132,8 @@ class Checker:
         self.weak |= touched & self.accepted.keys()
         self._blocked = {lane: message_id for lane, message_id in self._blocked.items() if message_id not in touched}
         self.states = {name: int(state.body) for name, state in states.items()}
+        for message_id in touched:
+            self.to_emit.pop(message_id, None)
         for call in self.calls:
             if call.message.id in touched:
                 call.excused = True

@@ -13,9 +13,10 @@ from typing import Protocol
 from contracts.deliveries import Depth, Happening
 from contracts.errors import KubedaemonError
 from contracts.events import Stretch
-from contracts.fence import Operation, Push, Reply
+from contracts.fence import Operation
 from contracts.message import DeadLetter, Message
 from contracts.records import Held, Record, Replica, Scale, State
+from contracts.replies import Push, Reply
 from contracts.speech import Heard, Speaker, Words
 from contracts.topology import Partition
 from contracts.workqueue import WorkQueue

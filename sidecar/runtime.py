@@ -11,8 +11,8 @@ import structlog
 
 from contracts.deliveries import Happening
 from contracts.errors import KubedaemonError
-from contracts.fence import Push
 from contracts.records import replica_name
+from contracts.replies import Push
 from contracts.tokens import Keys
 from contracts.workqueue import WorkQueue
 from sidecar.callbacks import callback_server

@@ -16,8 +16,9 @@ from backends.durable.journal import Journal
 from backends.durable.log import KeptLog
 from backends.durable.schema import SHIFT, key_range
 from backends.embedded.state import Kept, QueueState
-from contracts.fence import Push, StateWrite
+from contracts.fence import StateWrite
 from contracts.records import SessionState, State
+from contracts.replies import Push
 
 RECORD: Final = "INSERT INTO records (key, body) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body"
 SETTLED: Final = "UPDATE records SET until = ?, settled = ? WHERE key = ?"

@@ -13,9 +13,10 @@ from backends.durable.schema import key_range
 from backends.durable.state import KeptState
 from backends.embedded.store import Clock, EmbeddedStore
 from contracts.events import Stretch
-from contracts.fence import Claimed, Done, Mark, Operation, Push, Reply, Settle
+from contracts.fence import Mark, Operation, Settle
 from contracts.message import Message
 from contracts.records import Record, State
+from contracts.replies import Claimed, Done, Push, Reply
 from contracts.workqueue import WorkQueue
 
 BEGIN: Final = "INSERT INTO states VALUES (?, ?, ?, ?)"

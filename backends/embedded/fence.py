@@ -8,38 +8,40 @@ from typing import Any
 from backends.embedded import members
 from backends.embedded.state import Kept, Lock, Now, QueueState
 from contracts.fence import (
-    DONE,
-    FENCED,
-    FORGOTTEN,
-    FULL,
-    IDLE,
     Advance,
     Assert,
     Claim,
-    Claimed,
     Commit,
     Disown,
     Emptied,
-    Ended,
     Fail,
-    HeldBy,
-    Later,
     Leave,
     Mark,
     Operation,
     Propose,
     ReadState,
     Recall,
-    Recalled,
     Renew,
-    Reply,
     Settle,
-    StateFound,
     Withdraw,
     life_of,
 )
 from contracts.message import Message
 from contracts.records import State, replica_name
+from contracts.replies import (
+    DONE,
+    FENCED,
+    FORGOTTEN,
+    FULL,
+    IDLE,
+    Claimed,
+    Ended,
+    HeldBy,
+    Later,
+    Recalled,
+    Reply,
+    StateFound,
+)
 
 PUBLISHING_SECONDS = 15.0
 """For so long nobody else publishes what an ending asks for."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from backends.embedded.state import Member, Now, QueueState
-from contracts.fence import DONE, Disown, Emptied, Leave, Planned, Propose, Renew, Renewed, Reply
+from contracts.fence import Disown, Emptied, Leave, Propose, Renew
 from contracts.records import State
+from contracts.replies import DONE, Planned, Renewed, Reply
 
 
 def renew(state: QueueState, incarnation: str, op: Renew, now: Now) -> Reply:

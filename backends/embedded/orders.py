@@ -7,9 +7,9 @@ refused, and the replica is told at once.
 from __future__ import annotations
 
 from backends.embedded.state import Kept, Lock, QueueState
-from contracts.fence import Freed, Revoked
 from contracts.message import Message
 from contracts.records import Ending, State
+from contracts.replies import Freed, Revoked
 
 
 def cancel(state: QueueState, message_id: str, wall: float) -> Kept | None:

@@ -6,9 +6,10 @@ from collections import deque
 from collections.abc import Callable
 
 from backends.embedded.events import EventLog
-from contracts.fence import EPOCHS_PER_LIFE, Freed, Push, Replanned, StateWrite
+from contracts.fence import EPOCHS_PER_LIFE, StateWrite
 from contracts.message import Message
 from contracts.records import Attempt, Plan, Record, Report, Scale, SessionState, State, replica_name
+from contracts.replies import Freed, Push, Replanned
 from contracts.topology import Partition
 
 ATTEMPTS_KEPT = 50

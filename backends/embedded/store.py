@@ -15,9 +15,10 @@ from backends.embedded.state import Kept, Now, QueueState
 from backends.ports import OnChange, OnPush
 from contracts.errors import PermanentError
 from contracts.events import Stretch
-from contracts.fence import Operation, Push, Reply
+from contracts.fence import Operation
 from contracts.message import Message
 from contracts.records import Attempt, Held, Record, Replica, Scale, State, replica_name
+from contracts.replies import Push, Reply
 from contracts.topology import Partition
 from contracts.workqueue import WorkQueue
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from backends.ports import Attempts, Fence
-from contracts.fence import Recall, Recalled
+from contracts.fence import Recall
+from contracts.replies import Recalled
 from contracts.speech import HEARD, Complete, GiveUp, Heard, Refusal, Speaker, Words
 from sidecar.core.staging import outcome_of
 

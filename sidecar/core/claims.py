@@ -4,25 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contracts.fence import (
-    Assert,
-    Claim,
-    Claimed,
-    Commit,
-    Disown,
-    Ended,
-    Fail,
-    Forgotten,
-    Freed,
-    Full,
-    HeldBy,
-    Idle,
-    Later,
-    Reply,
-    Revoked,
-    Withdraw,
-    life_of,
-)
+from contracts.fence import Assert, Claim, Commit, Disown, Fail, Withdraw, life_of
+from contracts.replies import Claimed, Ended, Forgotten, Freed, Full, HeldBy, Idle, Later, Reply, Revoked
 from sidecar.core.calls import Calls
 from sidecar.core.endings import Endings
 from sidecar.core.events import Now

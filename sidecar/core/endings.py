@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from contracts.answers import Answer, NoAnswer
-from contracts.fence import Commit, Done, Ended, Fail, Mark, Reply, StateWrite, Withdraw
+from contracts.fence import Commit, Fail, Mark, StateWrite, Withdraw
 from contracts.message import DeadLetter, Message
 from contracts.records import Attempt, Ending, State
+from contracts.replies import Done, Ended, Reply
 from sidecar.core.events import Fate, Now
 from sidecar.core.lanes import GONE, Lane, Lanes, Phase
 from sidecar.core.membership import Membership

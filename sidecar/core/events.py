@@ -8,8 +8,8 @@ import msgspec
 
 from contracts.answers import Answer, NoAnswer
 from contracts.deliveries import ChannelLost, Delivered, NothingFollows, Proven
-from contracts.fence import Push, Reply
 from contracts.handler import NO_OPTIONS, Options
+from contracts.replies import Push, Reply
 from contracts.speech import Speaker, Words
 from contracts.workqueue import WorkQueue
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from contracts.fence import Leave, Operation, Planned, Propose, Renew, Renewed
+from contracts.fence import Leave, Operation, Propose, Renew
 from contracts.records import Plan, Report
+from contracts.replies import Planned, Renewed
 from contracts.topology import Partition
 from contracts.workqueue import WorkQueue
 from sidecar.core.effects import CloseChannel, Effect, OpenChannel, Widen

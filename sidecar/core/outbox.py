@@ -6,8 +6,9 @@ import heapq
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from contracts.fence import Operation, Renew, Reply
+from contracts.fence import Operation, Renew
 from contracts.message import DeadLetter, Message
+from contracts.replies import Reply
 from sidecar.core.effects import AbandonCall, Ack, AskStore, Bury, Call, Delay, Effect, Publish
 from sidecar.core.events import Fate, Now
 

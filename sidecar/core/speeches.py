@@ -6,8 +6,9 @@ answer where the handler had accepted the work; before that it wins over the ans
 
 from __future__ import annotations
 
-from contracts.fence import Advance, Forgotten, ReadState, Recall, Recalled, Reply, StateFound
+from contracts.fence import Advance, ReadState, Recall
 from contracts.records import SessionState
+from contracts.replies import Forgotten, Recalled, Reply, StateFound
 from contracts.speech import (
     HEARD,
     Beat,

@@ -18,22 +18,17 @@ from contracts.fence import (
     Disown,
     Emptied,
     Fail,
-    Forgotten,
-    Freed,
     Leave,
     Mark,
-    Planned,
     Propose,
     ReadState,
     Recall,
     Renew,
-    Renewed,
-    Reply,
-    Revoked,
     Settle,
     Withdraw,
 )
 from contracts.records import Report, replica_name
+from contracts.replies import Forgotten, Freed, Planned, Renewed, Reply, Revoked
 from contracts.workqueue import WorkQueue
 from sidecar.core.calls import Calls
 from sidecar.core.claims import Claims

@@ -8,9 +8,10 @@ import pytest
 
 from backends.ports import Store
 from contracts.events import Stretch
-from contracts.fence import Claim, Claimed, Commit, Fail, Operation, Renew, Reply, Withdraw
+from contracts.fence import Claim, Commit, Fail, Operation, Renew, Withdraw
 from contracts.message import Message
 from contracts.records import Attempt, Ending, Report, State
+from contracts.replies import Claimed, Reply
 
 WHERE = ("default", "q")
 WHO = "q-1#a"

@@ -14,23 +14,11 @@ from backends.durable.directory import FILE, DataDirectory
 from backends.durable.log import KeptLog
 from backends.ports import Broker, Store
 from contracts.deliveries import NothingFollows, Proven
-from contracts.fence import (
-    Claim,
-    Claimed,
-    Commit,
-    Ended,
-    Fail,
-    Operation,
-    ReadState,
-    Renew,
-    Reply,
-    Settle,
-    StateFound,
-    StateWrite,
-)
-from contracts.fence import Later as NotYet
+from contracts.fence import Claim, Commit, Fail, Operation, ReadState, Renew, Settle, StateWrite
 from contracts.message import DeadLetter, Message
 from contracts.records import Attempt, Ending, Record, Report, SessionState, State
+from contracts.replies import Claimed, Ended, Reply, StateFound
+from contracts.replies import Later as NotYet
 from contracts.topology import Partition
 from contracts.workqueue import WorkQueue, parse_spec
 from tests.ports.listening import ONLY, WHERE, Listener, message, publish, queue

@@ -8,32 +8,24 @@ import pytest
 
 from backends.ports import Store
 from contracts.errors import PermanentError
-from contracts.fence import (
+from contracts.fence import Claim, Commit, Fail, Leave, Operation, Propose, Renew, Settle, Withdraw
+from contracts.message import Message
+from contracts.records import Attempt, Ending, Plan, Report, State
+from contracts.replies import (
     DONE,
     FENCED,
     FULL,
     IDLE,
-    Claim,
     Claimed,
-    Commit,
     Ended,
-    Fail,
     Freed,
     HeldBy,
     Later,
-    Leave,
-    Operation,
     Planned,
-    Propose,
     Push,
-    Renew,
     Renewed,
     Reply,
-    Settle,
-    Withdraw,
 )
-from contracts.message import Message
-from contracts.records import Attempt, Ending, Plan, Report, State
 from contracts.workqueue import WorkQueue
 
 WHERE = ("default", "q")

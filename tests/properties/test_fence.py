@@ -12,9 +12,7 @@ from contracts.fence import (
     Advance,
     Assert,
     Claim,
-    Claimed,
     Commit,
-    Ended,
     Fail,
     Leave,
     Mark,
@@ -22,13 +20,13 @@ from contracts.fence import (
     Propose,
     Recall,
     Renew,
-    Reply,
     Settle,
     Withdraw,
     life_of,
 )
 from contracts.message import Message
 from contracts.records import Attempt, Ending, Plan, Progress, Report, State
+from contracts.replies import Claimed, Ended, Reply
 
 REPLICAS = ("a#1", "b#1")
 MESSAGES = [

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 from backends.embedded.broker import EmbeddedBroker
 from backends.embedded.state import Kept
-from contracts.fence import Assert, Claim, Claimed, Commit, Done, Operation, Reply
+from contracts.fence import Assert, Claim, Commit, Operation
 from contracts.message import Message
 from contracts.records import SessionState
+from contracts.replies import Claimed, Done, Reply
 from contracts.workqueue import Spec
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from backends.embedded.broker import EmbeddedConsumer
 from contracts.deliveries import Happening
-from contracts.fence import Push, Reply
 from contracts.handler import Batch, Options
+from contracts.replies import Push, Reply
 from sidecar.core import effects as fx
 from sidecar.core import events as ev
 from sidecar.core.membership import LEASE_SECONDS

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from contracts.fence import EPOCHS_PER_LIFE, Claimed, Commit, Operation, Propose, Renew, Reply, Settle
+from contracts.fence import EPOCHS_PER_LIFE, Commit, Operation, Propose, Renew, Settle
 from contracts.records import replica_name
+from contracts.replies import Claimed, Reply
 
 _QUIET = (Renew, Propose, Settle)
 _NUMBERS = ("nonce", "attempt", "epoch", "generation", "life", "seconds", "marked", "blocks")

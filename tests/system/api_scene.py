@@ -16,10 +16,11 @@ from backends.embedded.store import EmbeddedStore
 from contracts.deliveries import Delivered, Depth, Happening
 from contracts.errors import KubedaemonError, TransientError
 from contracts.events import Stretch
-from contracts.fence import Claim, Claimed, Commit, Fail, Renew
+from contracts.fence import Claim, Commit, Fail, Renew
 from contracts.message import DeadLetter, Message
 from contracts.problems import BASE, MEDIA_TYPE
 from contracts.records import Attempt, Ending, Record, Report, State
+from contracts.replies import Claimed
 from contracts.tokens import derive_keys
 from contracts.topology import Partition
 from dispatcher.ports import Tokens

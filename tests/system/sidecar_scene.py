@@ -14,9 +14,10 @@ from backends.embedded.broker import EmbeddedBroker, EmbeddedConsumer
 from backends.embedded.store import EmbeddedStore
 from backends.ports import OnHappenings
 from contracts.errors import KubedaemonError, TransientError
-from contracts.fence import Claim, Operation, Planned, Propose, Reply
+from contracts.fence import Claim, Operation, Propose
 from contracts.message import DeadLetter, Message
 from contracts.records import Plan, Record, Report, State, replica_name
+from contracts.replies import Planned, Reply
 from contracts.tokens import derive_keys
 from contracts.workqueue import WorkQueue, parse_spec
 from sidecar.adapters.handler_client import HttpHandlerClient

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from contracts.fence import Commit, Fenced
+from contracts.fence import Commit
 from contracts.records import Attempt, Ending, Report, State
+from contracts.replies import Fenced
 from tests.system.api_scene import REPLICA, Api, Worker, running
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-from contracts.fence import DONE, FENCED, Commit, HeldBy, Reply
+from contracts.fence import Commit
+from contracts.replies import DONE, FENCED, HeldBy, Reply
 from tests.system.sidecar_scene import scene, until
 from tests.system.test_sidecar_handler_scene import reply
 

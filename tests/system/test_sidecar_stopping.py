@@ -7,8 +7,9 @@ import asyncio
 import msgspec
 import pytest
 
-from contracts.fence import Fail, Idle, Renew
+from contracts.fence import Fail, Renew
 from contracts.records import State
+from contracts.replies import Idle
 from sidecar.runtime import Sidecar
 from tests.system.sidecar_scene import SECONDS, WHERE, Scene, scene, until
 from tests.system.test_sidecar_handler_scene import Handler, answering, reply

@@ -8,10 +8,11 @@ from backends.embedded import fence
 from backends.embedded.state import Now, QueueState
 from contracts.answers import Answer, NoAnswer
 from contracts.deliveries import ChannelLost, Delivered, Proven
-from contracts.fence import Operation, Propose, Push, Renew, Reply
+from contracts.fence import Operation, Propose, Renew
 from contracts.handler import NO_OPTIONS, Options
 from contracts.message import Message
 from contracts.records import Plan, Report
+from contracts.replies import Push, Reply
 from contracts.speech import Heard, Speaker, Words
 from contracts.workqueue import WorkQueue, parse_spec
 from sidecar.core import effects as fx

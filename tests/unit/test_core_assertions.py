@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from contracts.answers import Answer
-from contracts.fence import FENCED, Reply
 from contracts.records import State
+from contracts.replies import FENCED, Reply
 from sidecar.core import effects as fx
 from sidecar.core import events as ev
 from tests.unit.core_scene import FAILED, OK, CoreScene, message, operations

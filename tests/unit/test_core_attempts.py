@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from contracts.answers import NoAnswer
-from contracts.fence import Claim, Claimed, Renew, Withdraw
+from contracts.fence import Claim, Renew, Withdraw
 from contracts.records import Report
+from contracts.replies import Claimed
 from sidecar.core import events as ev
 from tests.unit.core_scene import ME, OK, OTHER, CoreScene, message
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from contracts.answers import Answer, NoAnswer
-from contracts.fence import Revoked
 from contracts.handler import Batch, Options
 from contracts.records import State
+from contracts.replies import Revoked
 from contracts.speech import HEARD, Complete, Refusal
 from sidecar.core import effects as fx
 from sidecar.core import events as ev

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from contracts.answers import Answer, NoAnswer
-from contracts.fence import Fenced
+from contracts.replies import Fenced
 from contracts.workqueue import parse_spec
 from sidecar.core import effects as fx
 from sidecar.core import events as ev

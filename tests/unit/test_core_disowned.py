@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from contracts.fence import FENCED, Claim, Claimed, Disown, Ended, Fail, Renew
+from contracts.fence import Claim, Disown, Fail, Renew
 from contracts.records import Attempt, Report, State
+from contracts.replies import FENCED, Claimed, Ended
 from sidecar.core import events as ev
 from tests.unit.core_scene import FAILED, ME, OTHER, REFUSED, CoreScene, message
 

@@ -6,8 +6,9 @@ import msgspec
 
 from contracts.answers import Answer
 from contracts.deliveries import NothingFollows
-from contracts.fence import Claim, Emptied, HeldBy, Renew
+from contracts.fence import Claim, Emptied, Renew
 from contracts.records import Report
+from contracts.replies import HeldBy
 from contracts.topology import Partition
 from sidecar.core import effects as fx
 from sidecar.core import events as ev

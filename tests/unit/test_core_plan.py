@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.fence import Propose, Renew, Replanned
+from contracts.fence import Propose, Renew
 from contracts.records import Plan, Report
+from contracts.replies import Replanned
 from sidecar.core import events as ev
 from sidecar.core.membership import HANDOVER_SECONDS, STEP_IN_SECONDS
 from tests.unit.core_scene import FAILED, ME, OTHER, CoreScene, message, operations

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from contracts.answers import Answer
-from contracts.fence import FENCED, FORGOTTEN
 from contracts.records import SessionState, State
+from contracts.replies import FENCED, FORGOTTEN
 from contracts.speech import (
     HEARD,
     MAX_EMITTED,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from backends.embedded import orders
-from contracts.fence import Freed, Revoked
 from contracts.records import State
+from contracts.replies import Freed, Revoked
 from contracts.speech import Complete, Refusal
 from sidecar.core import effects as fx
 from sidecar.core import events as ev

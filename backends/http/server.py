@@ -19,13 +19,40 @@ _OPTIONS: dict[str, Any] = {
     "keepalive_timeout": 75.0,
     "lingering_time": 2.0,  # how long the rest of a refused body is read, so that the refusal arrives
 }
+HEAD_SECONDS = 30.0
+"""How long the head of a request may take to come; a client that sends it drop by drop holds a connection no longer."""
 _BACKLOG = 1024
 _STOP_SECONDS = 5.0
 """Thousands may wait for an answer when it stops, and get one; who does not read his is cut off."""
 
 
 class _Protocol(web.RequestHandler):
-    """A connection that answers what is no HTTP with a problem too."""
+    """A connection that answers what is no HTTP with a problem too, and does not wait for ever for a head."""
+
+    _waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._messages or self._current_request is not None:
+            self._stop_waiting()
+        elif self._waiting is None:
+            self._await_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._waiting = asyncio.get_running_loop().call_later(HEAD_SECONDS, self.force_close)
+
+    def _stop_waiting(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """One whose time is over while it is being answered is cut off, and aiohttp trips over that: no fault of ours."""

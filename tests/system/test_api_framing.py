@@ -56,6 +56,31 @@ async def test_heads_that_never_end_hold_nothing_once_they_are_gone(api: Api) ->
     await until(lambda: connections() <= before + 1)
 
 
+@pytest.mark.parametrize("first", ["", f"GET {QUEUE} HTTP/1.1\r\nHost: localhost\r\n\r\n"], ids=["first", "second"])
+async def test_a_head_that_does_not_come_in_time_ends_the_connection(
+    first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backends.http.server.HEAD_SECONDS", 0.2)
+    async with running() as api:
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+        writer.write(first.encode())
+        if first:
+            length = int((await reader.readuntil(b"\r\n\r\n")).lower().partition(b"content-length: ")[2].split()[0])
+            await reader.readexactly(length)
+        writer.write(b"GET / HT")
+        assert b"" == await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+
+
+async def test_a_connection_that_rests_between_two_requests_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backends.http.server.HEAD_SECONDS", 0.2)
+    async with running() as api:
+        body = await api.raw(
+            f"GET {QUEUE}/messages/none?wait=1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+        )
+        assert b" 404 " in body.split(b"\r\n")[0], "it was answered, long after the head had come"
+
+
 async def test_a_head_in_single_bytes_is_a_head(api: Api) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
     for byte in b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n":

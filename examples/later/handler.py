@@ -129,6 +129,10 @@ class Server(ThreadingHTTPServer):
 
 if __name__ == "__main__":
     server = Server(("127.0.0.1", int(os.environ.get("PORT", "8080"))), Handler)
+    received: list[int] = []  # a signal may come in the middle of anything, so that no more is done there
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
-    server.serve_forever(poll_interval=0.1)
+        signal.signal(number, lambda number, _: received.append(number))
+    threading.Thread(target=server.serve_forever, args=(0.1,)).start()
+    while not received:
+        time.sleep(0.1)
+    server.shutdown()

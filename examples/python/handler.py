@@ -9,6 +9,7 @@ import signal
 import socket
 import socketserver
 import threading
+import time
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote
@@ -78,9 +79,13 @@ class Server(socketserver.ThreadingTCPServer):
 
     def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then let running calls finish: an idle connection just reads its end."""
+        received: list[int] = []  # a signal may come in the middle of anything, so that no more is done there
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: threading.Thread(target=self.shutdown).start())
-        self.serve_forever(poll_interval=0.1)
+            signal.signal(number, lambda number, _: received.append(number))
+        threading.Thread(target=self.serve_forever, args=(0.1,)).start()
+        while not received:
+            time.sleep(0.1)
+        self.shutdown()
         for connection in list(self.connections):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RD)

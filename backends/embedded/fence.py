@@ -154,7 +154,9 @@ def _assert(state: QueueState, incarnation: str, op: Assert, now: Now) -> Reply:
 def _held(state: QueueState, incarnation: str, message: Message, epoch: int) -> Lock | None:
     """The lock of the attempt that holds this epoch; None where that is not current."""
     lock = state.locks.get(message.lane)
-    return lock if lock is not None and lock.epoch == epoch and lock.owner == incarnation else None
+    if lock is None or (lock.epoch, lock.owner, lock.message_id) != (epoch, incarnation, message.id):
+        return None
+    return lock
 
 
 def _end_attempt(state: QueueState, incarnation: str, message: Message, epoch: int) -> Kept | None:

@@ -125,11 +125,14 @@ class Checker:
             if excuse_all or (not call.running and call.message.id not in self.ended):
                 call.excused = True
 
-    def store_rolled_back(self, touched: set[str], states: dict[str, SessionState]) -> None:
-        """What was said of these messages in its last moments is lost: for them it is at least once from now on."""
+    def store_rolled_back(self, touched: set[str], ended: set[str], states: dict[str, SessionState]) -> None:
+        """What was said of the messages ``touched`` in its last moments is lost: for them it is at least once from now on.
+
+        ``ended`` are those that it still knows to have ended.
+        """
         self.forgot = self.rolled_back = True
         self._epochs.clear()
-        self._commits = {key for key in self._commits if key[0] not in touched}
+        self._commits = {key for key in self._commits if key[0] not in touched - ended}
         self.weak |= touched & self.accepted.keys()
         self._blocked = {lane: message_id for lane, message_id in self._blocked.items() if message_id not in touched}
         self.states = {name: int(state.body) for name, state in states.items()}

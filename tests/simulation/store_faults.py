@@ -52,7 +52,8 @@ class StoreFaults:
         world.say("world", "store", "restarts without its last moments")
         touched = {name for name, record in lost.records.items() if not _same(record, kept.records.get(name))}
         touched |= {lock.message_id for lanes in (lost.locks, kept.locks) for lock in lanes.values()}
-        world.checker.store_rolled_back(touched, {name: state for name, (state, _) in kept.sessions.items()})
+        ended = {name for name, record in kept.records.items() if record.ending is not None}
+        world.checker.store_rolled_back(touched, ended, {name: state for name, (state, _) in kept.sessions.items()})
         world.store._queues[WHERE] = kept
 
     def cut_off(self, seconds: float, *incarnations: str) -> None:

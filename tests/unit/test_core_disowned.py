@@ -102,3 +102,12 @@ def test_whoever_was_to_publish_an_end_has_no_right_to_it_for_ever() -> None:
     scene.apply(ME, Renew(60.0, Report()))
     [found] = scene.apply(OTHER, claim)
     assert isinstance(found, Ended)
+
+
+def test_an_end_counts_for_the_message_that_holds_the_session_alone() -> None:
+    """A store that lost its last moments may have given the epoch to another message of the session since."""
+    scene = CoreScene()
+    call = scene.start(message("m1"))
+    ended = Fail(message("m2"), call.epoch, Attempt(attempt=1, replica="r", started_at=0.0), False, 0.0)
+    assert [FENCED] == scene.apply(ME, ended)
+    assert "m1" == scene.state.locks["s:s"].message_id
